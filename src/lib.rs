@@ -1,0 +1,6 @@
+//! Countersign holds an automated action until a person who is allowed to say yes has said yes.
+//!
+//! The house is described in `ARCHITECTURE.md`; dependencies point one way only:
+//! `domain ← store, directory, chat ← engine ← http, cli ← main`.
+
+pub mod domain;

@@ -3,6 +3,7 @@
 //! Never knows tokio, SQL, HTTP, the clock or randomness: time and random bytes are arguments, and every
 //! function gives the same answer for the same input.
 
+pub mod audit;
 pub mod field_error;
 pub mod ids;
 pub mod time;

@@ -1,0 +1,382 @@
+//! Owns the card: the facts of a request that a reviewer sees, in the order in which they are needed at a glance.
+//!
+//! Never holds markup, and never an unmasked secret: masking happens here, before any platform sees a text.
+//! What a platform can show of it, and how, is the platform's business.
+
+use crate::domain::ask::{DenyOption, Link};
+use crate::domain::digest::Digest;
+use crate::domain::edit::{self, Change};
+use crate::domain::ids::RequestId;
+use crate::domain::mask;
+use crate::domain::request::{DecidedBy, Decision, Grant, GrantReason, OutcomeStatus, Request, State};
+use crate::domain::text;
+use crate::domain::time::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// What the store and the directory add to the request itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Decisions on earlier requests of this client for this action, last 24 hours.
+    pub history: History,
+    /// How many people can fill a seat; `None` until counted.
+    pub eligible: Option<u32>,
+    /// When the client's grants were last killed by a freeze.
+    pub void_before: Option<Timestamp>,
+    /// The client is frozen now.
+    pub frozen: bool,
+}
+
+/// Recent decisions about a client and an action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct History {
+    /// Approved.
+    pub approved: u64,
+    /// Denied.
+    pub denied: u64,
+    /// Expired.
+    pub expired: u64,
+}
+
+/// Everything a card tells.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Card {
+    /// The request.
+    pub request: RequestId,
+    /// Whole digest of the parameters on this card.
+    pub digest: Digest,
+    /// Version of the request that this card shows.
+    pub version: u64,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What will happen.
+    pub action: String,
+    /// To what: `prod/customers (table)`.
+    pub target: Option<String>,
+    /// Where.
+    pub environment: Option<String>,
+    /// The client that asks.
+    pub client: String,
+    /// The person it is for.
+    pub on_behalf_of: Option<String>,
+    /// Where the command comes from (`context.source`).
+    pub source: Option<String>,
+    /// What data is touched (`context.data_scope`).
+    pub data_scope: Option<String>,
+    /// The rest of `context`, as masked JSON; `None` when empty.
+    pub context: Option<String>,
+    /// What happened to its earlier requests.
+    pub history: History,
+    /// The caller's one line.
+    pub summary: Option<String>,
+    /// The caller's reason; a claim.
+    pub justification: Option<String>,
+    /// Links, shown as text.
+    pub links: Vec<Link>,
+    /// The exact parameters, masked, as indented JSON.
+    pub parameters: String,
+    /// Values hidden on this card.
+    pub masked: usize,
+    /// What an edit changed, masked.
+    pub changes: Vec<Change>,
+    /// The seats.
+    pub seats: Vec<SeatLine>,
+    /// Approvals counted and needed.
+    pub granted: u32,
+    /// Approvals needed.
+    pub required: u32,
+    /// How many people can decide.
+    pub eligible: Option<u32>,
+    /// The client is frozen: only a denial is possible.
+    pub frozen: bool,
+    /// When it was asked.
+    pub created_at: Timestamp,
+    /// When it stops being answerable.
+    pub expires_at: Timestamp,
+    /// Rules that asked for people.
+    pub rules: Vec<String>,
+    /// What reviewers said.
+    pub reviews: Vec<ReviewLine>,
+    /// Approve is offered by the caller.
+    pub may_approve: bool,
+    /// The approver must write a comment.
+    pub needs_comment: bool,
+    /// The caller's ready reasons to deny.
+    pub deny_options: Vec<DenyOption>,
+    /// Hints about the texts: hidden characters, mixed alphabets.
+    pub warnings: Vec<String>,
+}
+
+/// Where a request stands, in the words of a card.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// People are asked.
+    Pending,
+    /// Approved.
+    Approved {
+        /// Names; empty when policy decided.
+        by: Vec<String>,
+        /// When.
+        at: Timestamp,
+        /// Until when the grant is good.
+        valid_until: Timestamp,
+        /// What became of the grant.
+        grant: GrantLine,
+        /// What the caller reported.
+        outcome: Option<OutcomeLine>,
+    },
+    /// Denied.
+    Denied {
+        /// Name; `None` when policy decided.
+        by: Option<String>,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Nobody decided in time.
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+    /// The caller took it back.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// What became of an approval's grant.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "grant", rename_all = "snake_case")]
+pub enum GrantLine {
+    /// Can still be used.
+    Open,
+    /// Used.
+    Redeemed {
+        /// When.
+        at: Timestamp,
+    },
+    /// Not used in time.
+    Lapsed,
+    /// Taken back.
+    Revoked,
+    /// Killed by a freeze.
+    Frozen,
+}
+
+/// What the caller reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutcomeLine {
+    /// Succeeded or failed.
+    pub status: OutcomeStatus,
+    /// The caller's words, masked.
+    pub detail: Option<String>,
+}
+
+/// A seat and who fills it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SeatLine {
+    /// Who may: `data-governance`, `dba or security`, `alice@example.com`.
+    pub label: String,
+    /// How many.
+    pub count: u32,
+    /// Names.
+    pub filled_by: Vec<String>,
+}
+
+/// A review, as told on the card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReviewLine {
+    /// Name.
+    pub name: String,
+    /// What they chose.
+    pub decision: Decision,
+    /// Their words, masked.
+    pub comment: Option<String>,
+    /// It still counts.
+    pub counts: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Card {
+    /// The card of a request as it stands at `now`.
+    #[must_use]
+    pub fn of(request: &Request, around: &Surroundings, now: Timestamp) -> Self {
+        let asked = request.asked();
+        let ask = &asked.ask;
+        let shown = mask::mask_parameters(request.parameters(), ask.sensitive());
+        let mut masking = Masking { count: shown.count };
+        let changes = request.final_parameters().map_or_else(Vec::new, |_| {
+            edit::diff(&mask::mask_parameters(ask.parameters(), ask.sensitive()).value, &shown.value)
+        });
+        let mut context = ask.context().cloned().unwrap_or_default();
+        let source = masking.member(&mut context, "source");
+        let data_scope = masking.member(&mut context, "data_scope");
+        let context = (!context.is_empty()).then(|| {
+            let masked = mask::mask_parameters(&context, &[]);
+            masking.count += masked.count;
+            pretty(&masked.value)
+        });
+        let filling = request.filling();
+        let name_of = |person: &crate::domain::ids::PersonId| {
+            request.reviews().iter().rev().find(|review| review.person() == person).map_or_else(|| person.to_string(), |review| review.name.clone())
+        };
+        let seats = request
+            .requirements()
+            .seats
+            .iter()
+            .zip(&filling.seats)
+            .map(|(seat, filled)| SeatLine { label: seat.label(), count: seat.count(), filled_by: filled.iter().map(name_of).collect() })
+            .collect();
+        let reviews = request
+            .reviews()
+            .iter()
+            .map(|review| ReviewLine {
+                name: review.name.clone(),
+                decision: review.decision,
+                comment: review.comment.as_deref().map(|comment| masking.text(comment)),
+                counts: review.counts,
+                at: review.at,
+            })
+            .collect();
+        let phase = phase(request, around, now, &mut masking, &name_of);
+        let texts = [ask.summary(), ask.justification(), source.as_deref(), data_scope.as_deref()];
+        let mut warnings: Vec<String> = texts.into_iter().flatten().flat_map(text::flags).collect();
+        warnings.extend(text::flags(&pretty(request.parameters())));
+        warnings.sort();
+        warnings.dedup();
+        Self {
+            request: request.id().clone(),
+            digest: request.digest().clone(),
+            version: request.version(),
+            phase,
+            action: ask.action().to_owned(),
+            target: target(ask.resource_type(), ask.resource_id()).map(|text| masking.text(&text)),
+            environment: ask.environment().map(str::to_owned),
+            client: asked.client.name.clone(),
+            on_behalf_of: asked.on_behalf_of.as_ref().map(|person| person.email.clone()),
+            source,
+            data_scope,
+            context,
+            history: around.history,
+            summary: ask.summary().map(|summary| masking.text(summary)),
+            justification: ask.justification().map(|reason| masking.text(reason)),
+            links: ask.links().iter().map(|link| Link { title: masking.text(&link.title), url: masking.text(&link.url) }).collect(),
+            parameters: pretty(&shown.value),
+            changes,
+            seats,
+            granted: filling.granted,
+            required: filling.required,
+            eligible: around.eligible,
+            frozen: around.frozen,
+            created_at: asked.created_at,
+            expires_at: asked.expires_at,
+            rules: asked.policy.rules.clone(),
+            reviews,
+            may_approve: ask.allows(Decision::Approve.as_str()),
+            needs_comment: request.requirements().needs_comment(),
+            deny_options: ask.deny_options().to_vec(),
+            warnings,
+            masked: masking.count,
+        }
+    }
+
+    /// People can still decide.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.phase == Phase::Pending
+    }
+
+    /// The one word that the header carries.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match &self.phase {
+            Phase::Pending => "Approval needed",
+            Phase::Approved { grant: GrantLine::Lapsed, .. } => "Lapsed",
+            Phase::Approved { grant: GrantLine::Revoked, .. } => "Revoked",
+            Phase::Approved { grant: GrantLine::Frozen, .. } => "Frozen",
+            Phase::Approved { .. } => "Approved",
+            Phase::Denied { .. } => "Denied",
+            Phase::Expired { .. } => "Expired",
+            Phase::Cancelled { .. } => "Cancelled",
+        }
+    }
+}
+
+/// Counts what is hidden while texts pass through.
+struct Masking {
+    count: usize,
+}
+
+impl Masking {
+    fn text(&mut self, text: &str) -> String {
+        let (masked, count) = mask::mask_text(text);
+        self.count += count;
+        masked
+    }
+
+    /// Takes a member out of the free object and shows it on its own.
+    fn member(&mut self, object: &mut Map<String, Value>, name: &str) -> Option<String> {
+        let text = match object.remove(name)? {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        Some(self.text(&text))
+    }
+}
+
+fn pretty(object: &Map<String, Value>) -> String {
+    serde_json::to_string_pretty(object).unwrap_or_else(|_| "{}".to_owned())
+}
+
+fn target(kind: Option<&str>, id: Option<&str>) -> Option<String> {
+    match (kind, id) {
+        (Some(kind), Some(id)) => Some(format!("{id} ({kind})")),
+        (None, Some(text)) | (Some(text), None) => Some(text.to_owned()),
+        (None, None) => None,
+    }
+}
+
+fn phase(
+    request: &Request,
+    around: &Surroundings,
+    now: Timestamp,
+    masking: &mut Masking,
+    name_of: &dyn Fn(&crate::domain::ids::PersonId) -> String,
+) -> Phase {
+    let names = |by: &DecidedBy| match by {
+        DecidedBy::People { people } => people.iter().map(name_of).collect(),
+        DecidedBy::Policy { .. } | DecidedBy::Expiry | DecidedBy::Caller { .. } => Vec::new(),
+    };
+    match request.state() {
+        State::Pending => Phase::Pending,
+        State::Approved(approval) => Phase::Approved {
+            by: names(&approval.by),
+            at: approval.at,
+            valid_until: approval.valid_until,
+            grant: match (request.grant_reason(now, around.void_before), &approval.grant) {
+                (Some(GrantReason::Redeemed), Grant::Redeemed { at, .. }) => GrantLine::Redeemed { at: *at },
+                (Some(GrantReason::Redeemed | GrantReason::Revoked), _) => GrantLine::Revoked,
+                (Some(GrantReason::Lapsed), _) => GrantLine::Lapsed,
+                (Some(GrantReason::Frozen), _) => GrantLine::Frozen,
+                (None, _) => GrantLine::Open,
+            },
+            outcome: approval.outcome.as_ref().map(|outcome| OutcomeLine {
+                status: outcome.status,
+                detail: outcome.detail.as_deref().map(|detail| masking.text(detail)),
+            }),
+        },
+        State::Denied { at, by, reason, .. } => {
+            Phase::Denied { by: names(by).into_iter().next(), at: *at, reason: reason.as_deref().map(|reason| masking.text(reason)) }
+        }
+        State::Expired { at } => Phase::Expired { at: *at },
+        State::Cancelled { at, reason, .. } => {
+            Phase::Cancelled { at: *at, reason: reason.as_deref().map(|reason| masking.text(reason)) }
+        }
+    }
+}

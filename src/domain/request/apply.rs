@@ -1,0 +1,472 @@
+//! Owns the state machine: which event leads from which state to which, and what it leaves as evidence.
+//!
+//! One exhaustive `match`, no wildcard over states: a new state or event does not compile until every pair is judged.
+
+use super::review::{Act, Decision, Recheck, Review};
+use super::{Approval, DecidedBy, Effect, Grant, Minted, Outcome, Refused, Request, State, Status, Transition, feedback};
+use crate::domain::audit::{Actor, Entry, Kind};
+use crate::domain::digest::{self, Digest};
+use crate::domain::ids::{ClientId, GrantId, PersonId, ReviewId};
+use crate::domain::policy::{Effect as PolicyEffect, Requirements};
+use crate::domain::reviewer::{Standing, VerifiedReviewer};
+use crate::domain::time::Timestamp;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Something that happens to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A verified person acts.
+    Review {
+        /// Id of the review, should it be recorded.
+        id: ReviewId,
+        /// Who; proof that they may.
+        reviewer: Box<VerifiedReviewer>,
+        /// What they do.
+        act: Act,
+        /// Their words.
+        comment: Option<String>,
+        /// Second answers about earlier approvers, when the seats are about to be complete.
+        rechecks: Vec<Recheck>,
+    },
+    /// The caller takes it back.
+    Cancel {
+        /// Which client.
+        client: ClientId,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Its time ran out.
+    Expire,
+    /// An approval is taken back. Who may is checked by the use case for persons; a client only its own.
+    Revoke {
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A token is made for the approval.
+    Mint(Minted),
+    /// The token is used.
+    Redeem {
+        /// Which token.
+        jti: GrantId,
+        /// By whom.
+        by: ClientId,
+        /// When the client's grants were last killed by a freeze.
+        void_before: Option<Timestamp>,
+    },
+    /// The caller tells how the action ended.
+    Outcome(Outcome),
+}
+
+impl Request {
+    /// Applies an event. The result must be committed against the version this request was read at.
+    ///
+    /// # Errors
+    /// Why nothing changes.
+    pub fn apply(self, event: Event, now: Timestamp) -> Result<Transition, Refused> {
+        match (self.status(), event) {
+            (Status::Pending, Event::Review { id, reviewer, act, comment, rechecks }) => {
+                if now >= self.expires_at() {
+                    return Err(Refused::Expired);
+                }
+                Reviewing { id, reviewer: *reviewer, act, comment, rechecks, now }.apply(self)
+            }
+            (Status::Pending, Event::Cancel { client, reason }) => self.cancel(client, reason, now),
+            (Status::Pending, Event::Expire) => self.expire(now),
+            (Status::Pending, Event::Revoke { .. } | Event::Mint(_) | Event::Redeem { .. } | Event::Outcome(_)) => Err(Refused::NotApproved),
+            (Status::Approved, Event::Revoke { by, reason }) => self.revoke(by, reason, now),
+            (Status::Approved, Event::Mint(minted)) => self.mint(minted, now),
+            (Status::Approved, Event::Redeem { jti, by, void_before }) => self.redeem(&jti, by, void_before, now),
+            (Status::Approved, Event::Outcome(outcome)) => self.tell_outcome(outcome, now),
+            (
+                Status::Approved | Status::Denied | Status::Expired | Status::Cancelled,
+                Event::Review { .. } | Event::Cancel { .. } | Event::Expire,
+            ) => Err(self.already_decided()),
+            (
+                Status::Denied | Status::Expired | Status::Cancelled,
+                Event::Revoke { .. } | Event::Mint(_) | Event::Redeem { .. } | Event::Outcome(_),
+            ) => Err(Refused::NotApproved),
+        }
+    }
+
+    /// The answer for whoever comes too late, naming who was faster.
+    #[must_use]
+    pub fn already_decided(&self) -> Refused {
+        let status = self.status();
+        let names = |decision: &[Decision]| {
+            let names: Vec<&str> = self
+                .reviews()
+                .iter()
+                .filter(|review| decision.contains(&review.decision) && (review.counts || review.decision == Decision::Deny))
+                .map(|review| review.name.as_str())
+                .collect();
+            names.join(" and ")
+        };
+        let sentence = match self.state() {
+            State::Pending => "This request is not decided yet.".to_owned(),
+            State::Approved(Approval { by: DecidedBy::People { .. }, .. }) => {
+                format!("Already approved by {}.", names(&[Decision::Approve, Decision::Edit]))
+            }
+            State::Approved(_) => "Already approved by policy.".to_owned(),
+            State::Denied { by: DecidedBy::People { .. }, .. } => format!("Already denied by {}.", names(&[Decision::Deny])),
+            State::Denied { .. } => "Already denied by policy.".to_owned(),
+            State::Expired { .. } => "This request expired; nobody decided in time.".to_owned(),
+            State::Cancelled { .. } => "The caller took this request back.".to_owned(),
+        };
+        Refused::AlreadyDecided(sentence, status)
+    }
+
+    fn next(mut self, state: State, events: Vec<Entry>, effects: Vec<Effect>, at: Timestamp) -> Transition {
+        let from_version = self.version;
+        self.version += 1;
+        self.live.state = state;
+        Transition { after: self, from_version, events, effects, at }
+    }
+
+    fn entry(&self, kind: Kind, actor: Actor) -> Entry {
+        Entry::new(kind, actor, Some(self.id()))
+    }
+
+    fn commit_text(&self, text: &str) -> Value {
+        Value::from(digest::commitment(self.asked.commitment_key.as_bytes(), text))
+    }
+
+    fn cancel(self, client: ClientId, reason: Option<String>, now: Timestamp) -> Result<Transition, Refused> {
+        if client != self.asked.client.id {
+            return Err(Refused::NotRequester);
+        }
+        if now >= self.expires_at() {
+            return Err(Refused::Expired);
+        }
+        let mut event = self.entry(Kind::RequestCancelled, Actor::Client(client.clone()));
+        if let Some(reason) = &reason {
+            event = event.with("reason_commitment", self.commit_text(reason));
+        }
+        Ok(self.next(State::Cancelled { at: now, by: client, reason }, vec![event], vec![Effect::Redraw], now))
+    }
+
+    fn expire(self, now: Timestamp) -> Result<Transition, Refused> {
+        if now < self.expires_at() {
+            return Err(Refused::Stale);
+        }
+        let at = self.expires_at();
+        let event = self.entry(Kind::RequestExpired, Actor::System).with("expired_at", at.to_string());
+        Ok(self.next(State::Expired { at }, vec![event], vec![Effect::Redraw], now))
+    }
+
+    fn revoke(self, by: Actor, reason: Option<String>, now: Timestamp) -> Result<Transition, Refused> {
+        if matches!(&by, Actor::Client(client) if *client != self.asked.client.id) {
+            return Err(Refused::NotRequester);
+        }
+        if let Some(reason) = self.grant_reason(now, None) {
+            return Err(Refused::NoGrant(reason));
+        }
+        let State::Approved(mut approval) = self.live.state.clone() else { return Err(Refused::NotApproved) };
+        let mut event = self.entry(Kind::RequestRevoked, by.clone());
+        if let Some(reason) = &reason {
+            event = event.with("reason_commitment", self.commit_text(reason));
+        }
+        approval.grant = Grant::Revoked { at: now, by, reason };
+        Ok(self.next(State::Approved(approval), vec![event], vec![Effect::Redraw], now))
+    }
+
+    fn mint(self, minted: Minted, now: Timestamp) -> Result<Transition, Refused> {
+        if let Some(reason) = self.grant_reason(now, None) {
+            return Err(Refused::NoGrant(reason));
+        }
+        let State::Approved(mut approval) = self.live.state.clone() else { return Err(Refused::NotApproved) };
+        if let Grant::Minted(present) = &approval.grant
+            && present.expires_at > now
+        {
+            // Two readers at once: the loser reads the winner's token.
+            return Err(Refused::Stale);
+        }
+        let event = self
+            .entry(Kind::GrantMinted, Actor::Client(self.asked.client.id.clone()))
+            .with("jti", minted.jti.as_str())
+            .with("digest", self.live.digest.to_string())
+            .with("expires_at", minted.expires_at.to_string());
+        approval.grant = Grant::Minted(minted);
+        Ok(self.next(State::Approved(approval), vec![event], Vec::new(), now))
+    }
+
+    fn redeem(self, jti: &GrantId, by: ClientId, void_before: Option<Timestamp>, now: Timestamp) -> Result<Transition, Refused> {
+        if let Some(reason) = self.grant_reason(now, void_before) {
+            return Err(Refused::NoGrant(reason));
+        }
+        let State::Approved(mut approval) = self.live.state.clone() else { return Err(Refused::NotApproved) };
+        let Grant::Minted(minted) = &approval.grant else { return Err(Refused::Superseded) };
+        if minted.jti != *jti {
+            return Err(Refused::Superseded);
+        }
+        let event = self
+            .entry(Kind::GrantRedeemed, Actor::Client(by.clone()))
+            .with("jti", jti.as_str())
+            .with("digest", self.live.digest.to_string());
+        approval.grant = Grant::Redeemed { jti: jti.clone(), at: now, by };
+        Ok(self.next(State::Approved(approval), vec![event], vec![Effect::Redraw], now))
+    }
+
+    fn tell_outcome(self, outcome: Outcome, now: Timestamp) -> Result<Transition, Refused> {
+        let State::Approved(mut approval) = self.live.state.clone() else { return Err(Refused::NotApproved) };
+        let redeemer = match &approval.grant {
+            Grant::Redeemed { by, .. } => Some(by),
+            Grant::Unminted | Grant::Minted(_) | Grant::Revoked { .. } => None,
+        };
+        if outcome.by != self.asked.client.id && redeemer != Some(&outcome.by) {
+            return Err(Refused::NotRequester);
+        }
+        if approval.outcome.is_some() {
+            return Err(Refused::OutcomeReported);
+        }
+        let mut event = self.entry(Kind::RequestOutcome, Actor::Client(outcome.by.clone())).with(
+            "status",
+            match outcome.status {
+                super::OutcomeStatus::Succeeded => "succeeded",
+                super::OutcomeStatus::Failed => "failed",
+            },
+        );
+        if let Some(detail) = &outcome.detail {
+            event = event.with("detail_commitment", self.commit_text(detail));
+        }
+        approval.outcome = Some(outcome);
+        Ok(self.next(State::Approved(approval), vec![event], vec![Effect::Redraw], now))
+    }
+}
+
+/// One review on its way into a pending request.
+struct Reviewing {
+    id: ReviewId,
+    reviewer: VerifiedReviewer,
+    act: Act,
+    comment: Option<String>,
+    rechecks: Vec<Recheck>,
+    now: Timestamp,
+}
+
+impl Reviewing {
+    fn apply(self, request: Request) -> Result<Transition, Refused> {
+        let decision = self.act.decision();
+        let person = self.reviewer.person();
+        let same_digest = |digest: &Digest| *digest == request.live.digest;
+        if let Act::Approve { digest } | Act::Edit { digest, .. } = &self.act
+            && !same_digest(digest)
+        {
+            return Err(Refused::DigestChanged);
+        }
+        if decision == Decision::Approve
+            && let Some(before) = request.approvals().find(|review| review.person() == person)
+        {
+            return Err(Refused::SameReview(before.id.clone()));
+        }
+        if !self.reviewer.is_about(&request, decision) {
+            return Err(Refused::Stale);
+        }
+        match &self.act {
+            Act::Approve { .. } => self.approve(request),
+            Act::Deny { .. } => self.deny(request),
+            Act::Edit { .. } => self.edit(request),
+            Act::Comment => Ok(self.remark(request)),
+        }
+    }
+
+    fn approve(self, mut request: Request) -> Result<Transition, Refused> {
+        if !request.asked.ask.allows(Decision::Approve.as_str()) {
+            return Err(Refused::NotOffered("approve"));
+        }
+        self.demand_comment(&request.live.requirements)?;
+        if !self.reviewer.was_judged_by(&request.live.requirements) {
+            return Err(Refused::Stale);
+        }
+        let review = self.review(&request, Decision::Approve, None, true);
+        request.live.reviews.push(review.clone());
+        self.settle(request, review, Vec::new())
+    }
+
+    fn deny(self, mut request: Request) -> Result<Transition, Refused> {
+        let Act::Deny { option } = &self.act else { return Err(Refused::Stale) };
+        let title = match option {
+            None => None,
+            Some(name) => Some(request.asked.ask.deny_option_title(name).ok_or(Refused::UnknownOption)?.to_owned()),
+        };
+        let review = self.review(&request, Decision::Deny, option.clone(), false);
+        // Somebody who approved before and now denies no longer fills a seat.
+        withdraw(&mut request, self.reviewer.person());
+        let feedback = feedback::denied_by_person(self.reviewer.name(), self.reviewer.standing(), title.as_deref(), self.comment.as_deref());
+        let mut denied = request
+            .entry(Kind::RequestDenied, Actor::Person(self.reviewer.person().clone()))
+            .with("by", "people")
+            .with("people", vec![self.reviewer.person().to_string()])
+            .with("review", review.id.as_str())
+            .with("digest", request.live.digest.to_string());
+        if let Some(option) = option {
+            denied = denied.with("option_commitment", request.commit_text(option));
+        }
+        let events = vec![self.recorded(&request, &review), denied];
+        let by = DecidedBy::People { people: vec![self.reviewer.person().clone()] };
+        request.live.reviews.push(review.clone());
+        let state = State::Denied { at: self.now, by, feedback, reason: self.comment };
+        Ok(request.next(state, events, vec![Effect::Reviewed(review), Effect::Redraw], self.now))
+    }
+
+    fn edit(self, mut request: Request) -> Result<Transition, Refused> {
+        let Act::Edit { parameters, evaluation, .. } = &self.act else { return Err(Refused::Stale) };
+        if !request.asked.ask.allows(Decision::Edit.as_str()) {
+            return Err(Refused::NotOffered("edit"));
+        }
+        request
+            .asked
+            .ask
+            .check_edit(request.parameters(), parameters, request.live.requirements.edit.as_deref())
+            .map_err(Refused::EditOutOfBounds)?;
+        if evaluation.effect == PolicyEffect::Deny {
+            return Err(Refused::EditDeniedByPolicy(evaluation.explanation.clone()));
+        }
+        let requirements = request.live.requirements.stricter(&evaluation.requirements);
+        self.demand_comment(&requirements)?;
+        if !self.reviewer.was_judged_by(&requirements) {
+            return Err(Refused::Stale);
+        }
+        let asked = &request.asked;
+        let digest = digest::digest(asked.ask.action(), &asked.client.id, &asked.nonce, parameters, asked.ask.resource());
+        if digest == request.live.digest || request.live.past_digests.contains(&digest) {
+            return Err(Refused::EditRepeats);
+        }
+        let before = std::mem::replace(&mut request.live.digest, digest);
+        let voided: Vec<Value> = request.approvals().map(|review| Value::from(review.id.as_str())).collect();
+        for review in &mut request.live.reviews {
+            review.counts = false;
+        }
+        request.live.past_digests.push(before.clone());
+        request.live.final_parameters = Some(parameters.clone());
+        request.live.requirements = requirements;
+        let review = self.review(&request, Decision::Edit, None, true);
+        let edited = request
+            .entry(Kind::RequestEdited, Actor::Person(self.reviewer.person().clone()))
+            .with("review", review.id.as_str())
+            .with("digest_before", before.to_string())
+            .with("digest", request.live.digest.to_string())
+            .with("voided", voided);
+        request.live.reviews.push(review.clone());
+        self.settle(request, review, vec![edited])
+    }
+
+    fn remark(self, mut request: Request) -> Transition {
+        let review = self.review(&request, Decision::Comment, None, false);
+        let events = vec![self.recorded(&request, &review)];
+        request.live.reviews.push(review.clone());
+        request.next(State::Pending, events, vec![Effect::Reviewed(review), Effect::Redraw], self.now)
+    }
+
+    /// Counts the seats with the new approval in place, and decides when they are filled.
+    fn settle(self, mut request: Request, review: Review, mut events: Vec<Entry>) -> Result<Transition, Refused> {
+        let mut dropped = Vec::new();
+        if request.filling().is_complete() {
+            dropped = self.recheck_earlier(&mut request)?;
+        }
+        let complete = request.filling().is_complete();
+        let mut recorded = self.recorded(&request, &review);
+        if !dropped.is_empty() {
+            recorded = recorded.with("dropped", dropped);
+        }
+        events.insert(0, recorded);
+        let mut effects = vec![Effect::Reviewed(review), Effect::Redraw];
+        if !complete {
+            return Ok(request.next(State::Pending, events, effects, self.now));
+        }
+        let people: Vec<PersonId> = request.approvals().map(|review| review.person().clone()).collect();
+        events.push(
+            request
+                .entry(Kind::RequestApproved, Actor::Person(self.reviewer.person().clone()))
+                .with("by", "people")
+                .with("people", people.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .with("digest", request.live.digest.to_string()),
+        );
+        let valid_until = self.now.plus(Duration::from_secs(request.live.requirements.approval_valid));
+        effects.push(Effect::RedrawAt(valid_until));
+        let approval = Approval { at: self.now, by: DecidedBy::People { people }, valid_until, grant: Grant::Unminted, outcome: None };
+        Ok(request.next(State::Approved(approval), events, effects, self.now))
+    }
+
+    /// Whoever approved earlier and fails now no longer fills a seat. Without an answer about everybody, nothing is approved.
+    fn recheck_earlier(&self, request: &mut Request) -> Result<Vec<Value>, Refused> {
+        let earlier: Vec<PersonId> =
+            request.approvals().filter(|review| review.person() != self.reviewer.person()).map(|review| review.person().clone()).collect();
+        let unanswered: Vec<PersonId> =
+            earlier.iter().filter(|person| !self.rechecks.iter().any(|recheck| recheck.person == **person)).cloned().collect();
+        if !unanswered.is_empty() {
+            return Err(Refused::RecheckNeeded(unanswered));
+        }
+        let mut dropped = Vec::new();
+        for review in request.live.reviews.iter_mut().filter(|review| review.counts) {
+            let Some(recheck) = self.rechecks.iter().find(|recheck| recheck.person == *review.person()) else { continue };
+            match &recheck.answer {
+                Ok(candidate) => review.candidate = candidate.clone(),
+                Err(reason) => {
+                    review.counts = false;
+                    dropped.push(serde_json::json!({"person": recheck.person.as_str(), "reason": reason}));
+                }
+            }
+        }
+        Ok(dropped)
+    }
+
+    fn demand_comment(&self, requirements: &Requirements) -> Result<(), Refused> {
+        let written = self.comment.as_deref().is_some_and(|comment| !comment.trim().is_empty());
+        if requirements.needs_comment() && !written { Err(Refused::CommentRequired) } else { Ok(()) }
+    }
+
+    fn review(&self, request: &Request, decision: Decision, option: Option<String>, counts: bool) -> Review {
+        Review {
+            id: self.id.clone(),
+            decision,
+            candidate: self.reviewer.candidate().clone(),
+            name: self.reviewer.name().to_owned(),
+            via: self.reviewer.via(),
+            comment: self.comment.clone(),
+            option,
+            digest: request.live.digest.clone(),
+            at: self.now,
+            counts,
+        }
+    }
+
+    /// The evidence of a review: who, what, through which groups, and how the directory knew.
+    fn recorded(&self, request: &Request, review: &Review) -> Entry {
+        let proof = self.reviewer.proof();
+        let standing = match self.reviewer.standing() {
+            Standing::Seat(_) => "seat",
+            Standing::Owner => "owner",
+            Standing::OnBehalfOf => "on_behalf_of",
+        };
+        let groups = match self.reviewer.standing() {
+            Standing::Seat(groups) => groups.clone(),
+            Standing::Owner | Standing::OnBehalfOf => Vec::new(),
+        };
+        let mut directory = Map::new();
+        directory.insert("source".to_owned(), Value::from(proof.source.as_str()));
+        directory.insert("as_of".to_owned(), Value::from(proof.as_of.to_string()));
+        directory.insert("fresh".to_owned(), Value::from(proof.fresh));
+        let mut event = request
+            .entry(Kind::ReviewRecorded, Actor::Person(self.reviewer.person().clone()))
+            .with("review", review.id.as_str())
+            .with("decision", review.decision.as_str())
+            .with("digest", review.digest.to_string())
+            .with("via", review.via.as_str())
+            .with("standing", standing)
+            .with("groups", groups)
+            .with("directory", Value::Object(directory));
+        if let Some(comment) = &review.comment {
+            event = event.with("comment_commitment", request.commit_text(comment));
+        }
+        event
+    }
+}
+
+fn withdraw(request: &mut Request, person: &PersonId) {
+    for review in request.live.reviews.iter_mut().filter(|review| review.person() == person) {
+        review.counts = false;
+    }
+}

@@ -1,0 +1,397 @@
+//! Owns the request: what was asked, how far it has come, and the one state machine that moves it.
+//!
+//! Never changes in place: the only way to another state is `Request::apply`, which answers with a `Transition`
+//! that the store commits or refuses as a whole. Never reads a clock, a directory or a policy file.
+//!
+//! ```text
+//!            ┌── approve (seats filled) ──▶ approved ── mint ── redeem
+//! pending ───┤── deny ────────────────────▶ denied        └──── revoke
+//!            ├── time runs out ───────────▶ expired
+//!            └── caller takes it back ────▶ cancelled
+//! ```
+
+mod apply;
+mod feedback;
+mod open;
+mod refused;
+mod review;
+mod transition;
+
+#[cfg(test)]
+mod tests;
+
+pub use apply::Event;
+pub use open::{Asked, ClientRef, Opening};
+pub use refused::Refused;
+pub use review::{Act, Decision, Recheck, Review};
+pub use transition::{Effect, Transition};
+
+use crate::domain::audit::Actor;
+use crate::domain::digest::Digest;
+use crate::domain::ids::{ClientId, GrantId, PersonId, RequestId};
+use crate::domain::policy::Requirements;
+use crate::domain::seats::{self, Candidate, Filling};
+use crate::domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// An action that somebody asked for, with everything that has happened to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    asked: Arc<Asked>,
+    version: u64,
+    live: Live,
+}
+
+/// What changes in the course of a request's life; stored as one document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    requirements: Requirements,
+    /// Parameters after an edit; absent when nobody edited.
+    final_parameters: Option<Map<String, Value>>,
+    digest: Digest,
+    /// Digests of earlier parameters, so that an edit cannot go round in circles.
+    past_digests: Vec<Digest>,
+    reviews: Vec<Review>,
+    state: State,
+}
+
+/// Where a request stands; each variant carries exactly the data that exists there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum State {
+    /// People are asked.
+    Pending,
+    /// Somebody who may said yes, or policy did.
+    Approved(Approval),
+    /// Somebody who may said no, or policy did.
+    Denied {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        by: DecidedBy,
+        /// The sentence for the caller's model.
+        feedback: String,
+        /// What the reviewer wrote, if anything.
+        reason: Option<String>,
+    },
+    /// Nobody decided in time.
+    Expired {
+        /// When its time ran out.
+        at: Timestamp,
+    },
+    /// The caller took it back.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+        /// Which client.
+        by: ClientId,
+        /// Why, in the caller's words.
+        reason: Option<String>,
+    },
+}
+
+/// The status word of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// People are asked.
+    Pending,
+    /// Approved.
+    Approved,
+    /// Denied.
+    Denied,
+    /// Nobody decided in time.
+    Expired,
+    /// Taken back by the caller.
+    Cancelled,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Approved, Self::Denied, Self::Expired, Self::Cancelled];
+
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Decided for ever.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        self != Self::Pending
+    }
+}
+
+/// Who decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DecidedBy {
+    /// Reviewers.
+    People {
+        /// Those whose review counted.
+        people: Vec<PersonId>,
+    },
+    /// Policy, without asking anybody.
+    Policy {
+        /// The rules that matched.
+        rules: Vec<String>,
+    },
+    /// Time.
+    Expiry,
+    /// The caller.
+    Caller {
+        /// Which client.
+        client: ClientId,
+    },
+}
+
+/// An approval and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Approval {
+    /// When the last seat was filled.
+    pub at: Timestamp,
+    /// Who.
+    pub by: DecidedBy,
+    /// Until when a grant can be minted and redeemed.
+    pub valid_until: Timestamp,
+    /// The grant.
+    pub grant: Grant,
+    /// How the action ended, told by the caller.
+    pub outcome: Option<Outcome>,
+}
+
+/// What became of an approval's grant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Grant {
+    /// Nobody has fetched it yet.
+    Unminted,
+    /// A token exists.
+    Minted(Minted),
+    /// Used.
+    Redeemed {
+        /// The token.
+        jti: GrantId,
+        /// When.
+        at: Timestamp,
+        /// The client that used it.
+        by: ClientId,
+    },
+    /// Taken back.
+    Revoked {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// The latest token of an approval; earlier ones are superseded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Minted {
+    /// Its id.
+    pub jti: GrantId,
+    /// Its `exp`.
+    pub expires_at: Timestamp,
+    /// The token, encrypted; the caller gets the same one until it expires.
+    pub sealed: String,
+}
+
+/// How the action ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// `succeeded` or `failed`.
+    pub status: OutcomeStatus,
+    /// The caller's words.
+    pub detail: Option<String>,
+    /// What was touched: `{type, id, count?}`.
+    pub touched: Vec<Value>,
+    /// When it was reported.
+    pub at: Timestamp,
+    /// By which client.
+    pub by: ClientId,
+}
+
+/// The word of an outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeStatus {
+    /// The action was carried out.
+    Succeeded,
+    /// It was not, or not fully.
+    Failed,
+}
+
+/// Why an approved request yields no grant (any more).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantReason {
+    /// It was used.
+    Redeemed,
+    /// It was not used in time.
+    Lapsed,
+    /// It was taken back.
+    Revoked,
+    /// The client was frozen.
+    Frozen,
+}
+
+impl Request {
+    /// Puts a request together from what the store kept.
+    #[must_use]
+    pub fn restore(asked: Asked, version: u64, live: Live) -> Self {
+        Self { asked: Arc::new(asked), version, live }
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &RequestId {
+        &self.asked.id
+    }
+
+    /// What was asked; never changes.
+    #[must_use]
+    pub fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// The changing part, for the store.
+    #[must_use]
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Grows with every change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Where the request stands.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.live.state
+    }
+
+    /// The status word.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match &self.live.state {
+            State::Pending => Status::Pending,
+            State::Approved(_) => Status::Approved,
+            State::Denied { .. } => Status::Denied,
+            State::Expired { .. } => Status::Expired,
+            State::Cancelled { .. } => Status::Cancelled,
+        }
+    }
+
+    /// When it was decided, and by whom.
+    #[must_use]
+    pub fn decided(&self) -> Option<(Timestamp, DecidedBy)> {
+        match &self.live.state {
+            State::Pending => None,
+            State::Approved(approval) => Some((approval.at, approval.by.clone())),
+            State::Denied { at, by, .. } => Some((*at, by.clone())),
+            State::Expired { at } => Some((*at, DecidedBy::Expiry)),
+            State::Cancelled { at, by, .. } => Some((*at, DecidedBy::Caller { client: by.clone() })),
+        }
+    }
+
+    /// The approval, when there is one.
+    #[must_use]
+    pub fn approved(&self) -> Option<&Approval> {
+        match &self.live.state {
+            State::Approved(approval) => Some(approval),
+            State::Pending | State::Denied { .. } | State::Expired { .. } | State::Cancelled { .. } => None,
+        }
+    }
+
+    /// When it stops being answerable.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.asked.expires_at
+    }
+
+    /// What must be fulfilled before it is approved.
+    #[must_use]
+    pub fn requirements(&self) -> &Requirements {
+        &self.live.requirements
+    }
+
+    /// Digest of the present parameters.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.live.digest
+    }
+
+    /// The parameters that an approval is for: edited or original.
+    #[must_use]
+    pub fn parameters(&self) -> &Map<String, Value> {
+        self.live.final_parameters.as_ref().unwrap_or_else(|| self.asked.ask.parameters())
+    }
+
+    /// The edited parameters, when somebody edited.
+    #[must_use]
+    pub fn final_parameters(&self) -> Option<&Map<String, Value>> {
+        self.live.final_parameters.as_ref()
+    }
+
+    /// Every review, in order.
+    #[must_use]
+    pub fn reviews(&self) -> &[Review] {
+        &self.live.reviews
+    }
+
+    /// Reviews that fill seats now.
+    pub fn approvals(&self) -> impl Iterator<Item = &Review> {
+        self.live.reviews.iter().filter(|review| review.counts)
+    }
+
+    /// How the seats are filled now.
+    #[must_use]
+    pub fn filling(&self) -> Filling {
+        seats::fill(&self.live.requirements.seats, &self.candidates())
+    }
+
+    pub(in crate::domain) fn candidates(&self) -> Vec<Candidate> {
+        self.approvals().map(|review| review.candidate.clone()).collect()
+    }
+
+    /// Why no grant can be redeemed, for an approved request; `None` while one can.
+    ///
+    /// `void_before` is the instant until which the client's grants were killed by a freeze.
+    #[must_use]
+    pub fn grant_reason(&self, now: Timestamp, void_before: Option<Timestamp>) -> Option<GrantReason> {
+        let approval = self.approved()?;
+        match &approval.grant {
+            Grant::Redeemed { .. } => Some(GrantReason::Redeemed),
+            Grant::Revoked { .. } => Some(GrantReason::Revoked),
+            Grant::Unminted | Grant::Minted(_) if void_before.is_some_and(|instant| approval.at <= instant) => Some(GrantReason::Frozen),
+            Grant::Unminted | Grant::Minted(_) if now >= approval.valid_until => Some(GrantReason::Lapsed),
+            Grant::Unminted | Grant::Minted(_) => None,
+        }
+    }
+
+    /// Approved, and a grant can still be redeemed.
+    #[must_use]
+    pub fn is_usable(&self, now: Timestamp, void_before: Option<Timestamp>) -> bool {
+        self.approved().is_some() && self.grant_reason(now, void_before).is_none()
+    }
+}

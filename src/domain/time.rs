@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn is_written_with_three_decimals_and_read_back() {
         let instant = Timestamp::from_millis(1_795_174_800_000);
-        assert_eq!(instant.to_string(), "2026-11-20T11:00:00.000Z");
-        assert_eq!(Timestamp::parse("2026-11-20T11:00:00.000Z"), Some(instant));
-        assert_eq!(Timestamp::from_millis(1_795_174_800_120).to_string(), "2026-11-20T11:00:00.120Z");
+        assert_eq!(instant.to_string(), "2026-11-20T11:40:00.000Z");
+        assert_eq!(Timestamp::parse("2026-11-20T11:40:00.000Z"), Some(instant));
+        assert_eq!(Timestamp::from_millis(1_795_174_800_120).to_string(), "2026-11-20T11:40:00.120Z");
     }
 }

@@ -1,0 +1,196 @@
+//! Owns "an agent asks": from a validated body to a committed request, in whatever state policy lets it start.
+//!
+//! Never waits and never reviews. Asks the directory for one thing only: the person the action is for.
+
+use super::caller::{Caller, Client, Scope};
+use super::people::identity_of;
+use super::{Engine, Failure};
+use crate::domain::ask::Ask;
+use crate::domain::field_error::FieldError;
+use crate::domain::ids::RequestId;
+use crate::domain::policy::{self, Effect, Evaluation, Facts, Policy, Require};
+use crate::domain::request::{OnBehalfOf, Opening, Request};
+use crate::domain::digest::Nonce;
+use crate::domain::person::Person;
+use crate::domain::policy::glob;
+use crate::store::{Commit, CommitError, Idempotency};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The answer to a create.
+#[derive(Debug)]
+pub struct Opened {
+    /// The request as it stands.
+    pub request: Request,
+    /// It existed before: the same client sent the same body under the same key.
+    pub replayed: bool,
+}
+
+/// An idempotency key and a keyed digest of the body it came with.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// As sent.
+    pub key: String,
+    /// HMAC-SHA-256 over the canonical body.
+    pub body: [u8; 32],
+}
+
+impl Engine {
+    /// Creates a request.
+    ///
+    /// # Errors
+    /// Why nothing was created.
+    pub async fn open(&self, client: &Client, ask: Ask, key: Option<Key>) -> Result<Opened, Failure> {
+        if let Some(replayed) = self.replay(client, key.as_ref()).await? {
+            return Ok(Opened { request: replayed, replayed: true });
+        }
+        if client.frozen_at.is_some() {
+            return Err(Failure::forbidden("client_frozen", "This client is frozen: it cannot ask for anything until an admin unfreezes it."));
+        }
+        let on_behalf_of = self.on_behalf_of(client, &ask).await?;
+        self.check_audience(client, &ask).await?;
+        let policy = self.policy();
+        let evaluation = self.evaluate_ask(&policy, client, &ask, on_behalf_of.as_ref()).await?;
+        demand(&evaluation, &ask)?;
+        let now = self.clock.now();
+        let opening = Opening {
+            id: RequestId::new(now, self.random.bytes()),
+            client: client.reference(),
+            on_behalf_of: on_behalf_of.map(|person| OnBehalfOf { id: person.id, email: person.email, name: person.name }),
+            ask,
+            nonce: Nonce::new(self.random.bytes()),
+            commitment_key: self.random.bytes(),
+            evaluation,
+            policy_version: policy.version().to_owned(),
+        };
+        let mut transition = Request::open(opening, now);
+        if transition.after().approved().is_some() {
+            let minted = self.mint_for(transition.after(), now)?;
+            transition = transition.then(|request| request.apply(crate::domain::request::Event::Mint(minted), now))?;
+        }
+        let request = transition.after().clone();
+        let mut commit = Commit::new(transition);
+        if let Some(key) = &key {
+            commit = commit.idempotency(Idempotency { client: client.id.clone(), key: key.key.clone(), body_hash: key.body });
+        }
+        match self.store.commit(commit).await {
+            Ok(()) => Ok(Opened { request, replayed: false }),
+            Err(CommitError::IdempotencyTaken) => {
+                let request = self.replay(client, key.as_ref()).await?.ok_or(Failure::Internal)?;
+                Ok(Opened { request, replayed: true })
+            }
+            Err(CommitError::Conflict) => Err(Failure::Internal),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// What policy would say, without any effect.
+    ///
+    /// # Errors
+    /// As for a create.
+    pub async fn evaluate(&self, caller: &Caller, ask: &Ask) -> Result<(Arc<Policy>, Evaluation), Failure> {
+        let policy = self.policy();
+        let evaluation = match caller {
+            Caller::Client(client) => {
+                let on_behalf_of = self.on_behalf_of(client, ask).await?;
+                self.evaluate_ask(&policy, client, ask, on_behalf_of.as_ref()).await?
+            }
+            Caller::Person(_) => return Err(Failure::forbidden("missing_scope", "Evaluating needs the scope policy:read.")),
+        };
+        Ok((policy, evaluation))
+    }
+
+    async fn replay(&self, client: &Client, key: Option<&Key>) -> Result<Option<Request>, Failure> {
+        let Some(key) = key else { return Ok(None) };
+        let Some((body, id)) = self.store.request_by_idempotency(&client.id, &key.key).await? else { return Ok(None) };
+        if body != key.body {
+            return Err(Failure::Invalid {
+                code: "idempotency_key_reused",
+                detail: "This Idempotency-Key was used with another body. Use a new key for a new request.".to_owned(),
+                errors: Vec::new(),
+            });
+        }
+        self.store.request(&id).await?.map(Some).ok_or(Failure::Internal)
+    }
+
+    async fn on_behalf_of(&self, client: &Client, ask: &Ask) -> Result<Option<Person>, Failure> {
+        let Some(named) = ask.on_behalf_of() else { return Ok(None) };
+        let not_allowed =
+            || Failure::forbidden("on_behalf_of_not_allowed", "This client may not ask on behalf of that person; its may_act_for does not cover them.");
+        let covers = |email: &str| client.may_act_for.iter().any(|pattern| glob::matches(&pattern.to_lowercase(), &email.to_lowercase()));
+        let identity = identity_of(named);
+        if matches!(&identity, crate::directory::Identity::Email(email) if !covers(email)) || client.may_act_for.is_empty() {
+            return Err(not_allowed());
+        }
+        let unknown = || Failure::invalid("on_behalf_of_unknown", "/on_behalf_of", "is not an active person of the company directory");
+        let person = self.present(&identity).await?.ok_or_else(unknown)?;
+        if !person.proof.fresh {
+            return Err(Failure::DirectoryUnavailable);
+        }
+        if !covers(&person.email) {
+            return Err(not_allowed());
+        }
+        if !person.active || !person.human {
+            return Err(unknown());
+        }
+        Ok(Some(person))
+    }
+
+    async fn check_audience(&self, client: &Client, ask: &Ask) -> Result<(), Failure> {
+        let Some(audience) = ask.grant_audience().filter(|audience| *audience != client.name) else { return Ok(()) };
+        let known = self.store.client_by_name(audience).await?;
+        if known.is_some_and(|audience| audience.enabled && audience.may(Scope::GrantsRedeem)) {
+            return Ok(());
+        }
+        Err(Failure::invalid("unknown_audience", "/grant/audience", "is not the name of an enabled client with the scope grants:redeem"))
+    }
+
+    async fn evaluate_ask(&self, policy: &Arc<Policy>, client: &Client, ask: &Ask, behalf: Option<&Person>) -> Result<Evaluation, Failure> {
+        let history = if policy.uses_history() { self.history(&client.id, ask.action()).await? } else { policy::History::default() };
+        let facts = Facts {
+            action: ask.action(),
+            resource: ask.resource(),
+            parameters: ask.parameters(),
+            context: ask.context(),
+            client: policy::ClientFacts { id: client.id.as_str(), name: &client.name, owner: client.owner.as_deref() },
+            on_behalf_of: behalf.map(|person| &person.record),
+            history,
+            now: self.clock.now(),
+        };
+        Ok(policy.evaluate(&facts))
+    }
+
+    /// Decisions about this client and action in the last 24 hours.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn history(&self, client: &crate::domain::ids::ClientId, action: &str) -> Result<policy::History, Failure> {
+        let day = Duration::from_secs(24 * 3600);
+        let since = crate::domain::time::Timestamp::from_millis(self.clock.now().as_millis() - i64::try_from(day.as_millis()).unwrap_or(0));
+        Ok(self.store.history(client, action, since).await?)
+    }
+}
+
+fn demand(evaluation: &Evaluation, ask: &Ask) -> Result<(), Failure> {
+    if evaluation.effect == Effect::Deny {
+        return Ok(());
+    }
+    let missing: Vec<FieldError> = evaluation
+        .requirements
+        .require
+        .iter()
+        .filter_map(|require| {
+            let (absent, name) = match require {
+                Require::Justification => (ask.justification().is_none_or(|text| text.trim().is_empty()), "justification"),
+                Require::Resource => (ask.resource().is_none(), "resource"),
+                Require::OnBehalfOf => (ask.on_behalf_of().is_none(), "on_behalf_of"),
+                Require::Comment => return None,
+            };
+            absent.then(|| FieldError::new(format!("/{name}"), "is required by the policy for this action"))
+        })
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Invalid { code: "requirement_missing", detail: "The policy requires more for this action; see errors.".to_owned(), errors: missing })
+}

@@ -1,0 +1,98 @@
+//! Owns the way from an identity to a person with a pseudonym, asked of the directory at that moment.
+//!
+//! Never turns "don't know" into a yes: no answer is an error, and a stale answer is marked as such.
+
+use super::{Engine, Failure};
+use crate::directory::{Identity, Record};
+use crate::domain::ids::PersonId;
+use crate::domain::person::{Person, Proof};
+use crate::domain::request::{Request, OnBehalfOf};
+use crate::domain::reviewer::{Circumstances, Owner};
+use crate::domain::seats;
+use crate::engine::caller::Client;
+
+impl Engine {
+    /// Asks the directory about somebody, now. `None` when it knows nobody of that identity.
+    ///
+    /// # Errors
+    /// `DirectoryUnavailable` when it has no answer at all.
+    pub async fn present(&self, identity: &Identity) -> Result<Option<Person>, Failure> {
+        let answer = self.directory.lookup(identity, self.clock.now()).await.map_err(|error| {
+            tracing::warn!(error = %error, "the directory did not answer");
+            Failure::DirectoryUnavailable
+        })?;
+        let Some(record) = answer.record else { return Ok(None) };
+        let id = self.pseudonym(&record).await?;
+        let proof = Proof { source: answer.source.to_owned(), as_of: answer.as_of, fresh: answer.fresh };
+        Ok(Some(person(id, record, proof)))
+    }
+
+    /// The person's pseudonym, made at first sight.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn pseudonym(&self, record: &Record) -> Result<PersonId, Failure> {
+        let fresh = PersonId::new(self.random.bytes());
+        Ok(self.store.person_id(&record.key, &record.name, &record.email, record.id.as_ref(), fresh).await?)
+    }
+
+    /// What must be known about the people around a request before anybody approves it.
+    ///
+    /// # Errors
+    /// When the store fails. A directory that does not answer is an unknown owner, which refuses approvals.
+    pub async fn circumstances(&self, request: &Request) -> Result<(Circumstances, Option<Client>), Failure> {
+        let client = self.store.client(&request.asked().client.id).await?;
+        let owner = match client.as_ref().and_then(|client| client.owner.as_deref()) {
+            None => None,
+            Some(owner) => match self.present(&identity_of(owner)).await {
+                Ok(person) => person.filter(|person| person.proof.fresh).map(|person| Owner { id: person.id, active: person.active && person.human }),
+                Err(Failure::DirectoryUnavailable) => None,
+                Err(other) => return Err(other),
+            },
+        };
+        let frozen = client.as_ref().is_none_or(|client| client.frozen_at.is_some());
+        Ok((Circumstances { owner, frozen }, client))
+    }
+
+    /// How many people can fill a seat of this request, as far as the directory knows; `None` when it has no answer.
+    pub async fn eligible(&self, request: &Request) -> Option<u32> {
+        let people = self.directory.people(self.clock.now()).await.ok()?;
+        let owner = self.store.client(&request.asked().client.id).await.ok().flatten().and_then(|client| client.owner);
+        let behalf = request.asked().on_behalf_of.as_ref();
+        let mut count = 0;
+        for record in people {
+            if !record.active || !record.is_human() {
+                continue;
+            }
+            let excluded = |text: &str| record.email.eq_ignore_ascii_case(text) || record.id.as_ref().is_some_and(|id| id.as_str() == text);
+            if owner.as_deref().is_some_and(excluded) || behalf.is_some_and(|person: &OnBehalfOf| excluded(&person.email) || excluded(person.id.as_str())) {
+                continue;
+            }
+            let id = self.pseudonym(&record).await.ok()?;
+            let candidate = seats::Candidate { person: id, email: record.email, groups: record.groups };
+            if seats::can_fill_any(&request.requirements().seats, &candidate) {
+                count += 1;
+            }
+        }
+        Some(count)
+    }
+}
+
+/// A text of configuration or of a caller that names a person: an id, else an e-mail.
+#[must_use]
+pub fn identity_of(text: &str) -> Identity {
+    text.parse().map_or_else(|_| Identity::Email(text.to_owned()), Identity::Person)
+}
+
+fn person(id: PersonId, record: Record, proof: Proof) -> Person {
+    Person {
+        id,
+        human: record.is_human(),
+        record: record.as_value(),
+        name: record.name,
+        email: record.email,
+        active: record.active,
+        groups: record.groups,
+        proof,
+    }
+}

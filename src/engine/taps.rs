@@ -1,0 +1,166 @@
+//! Owns what happens to a tap after it was stored: who it was, whether they may, and what they are told.
+//!
+//! Never acknowledges anything: the edge does that once `receive` has committed. Expiry, policy, platform and directory
+//! are judged when the tap is finished, never at receipt, and a tap that could not be finished within 60 s is refused:
+//! nothing is approved that nobody expects any more.
+
+use super::review::Wish;
+use super::{Engine, Failure};
+use crate::chat::{Account, AccountError, ChatPlatform, Choice, Dialog, Tap};
+use crate::directory::Identity;
+use crate::domain::audit::{Actor, Entry, Kind};
+use crate::domain::person::Via;
+use crate::domain::request::Decision;
+use crate::store::{ReceivedTap, StoredTap};
+use std::time::Duration;
+
+/// A tap not finished by then is refused.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Taps taken at once.
+pub const BATCH: u32 = 256;
+/// How long a claimed tap is left to its worker.
+pub const LEASE: Duration = Duration::from_secs(20);
+/// Pause before a tap is tried again while a platform or the database does not answer.
+const PAUSE: Duration = Duration::from_secs(3);
+
+const TOOK_TOO_LONG: &str = "Your tap took too long to process, so nothing was decided. Please tap again.";
+
+impl Engine {
+    /// Stores a tap. Once this returns, the platform may be told "ok".
+    ///
+    /// # Errors
+    /// When nothing was stored: the platform must not be told "ok".
+    pub async fn receive(&self, platform: &str, tap: &Tap) -> Result<ReceivedTap, Failure> {
+        let received = self.store.receive_tap(platform, tap, self.clock.now()).await?;
+        self.bell.notify_one();
+        Ok(received)
+    }
+
+    /// Opens the dialog that a tap asks for, while its trigger is good. Nothing is decided here.
+    pub async fn open_dialog(&self, platform: &dyn ChatPlatform, tap: &Tap) {
+        let (Some(trigger), Some(dialog)) = (&tap.trigger, dialog_of(&tap.choice)) else { return };
+        let card = match self.store.request(&tap.request).await {
+            Ok(Some(request)) => self.card(&request).await,
+            Ok(None) => return platform.tell(&tap.account, &tap.reply, "This request is not known here any more.").await,
+            Err(error) => Err(error.into()),
+        };
+        match card {
+            Ok(card) => {
+                if let Err(error) = platform.open_dialog(trigger, dialog, &tap.account, &tap.reply, &card).await {
+                    tracing::warn!(request.id = %tap.request, code = error.code(), "a dialog could not be opened");
+                    platform.tell(&tap.account, &tap.reply, "The dialog could not be opened. Please tap again.").await;
+                }
+            }
+            Err(failure) => platform.tell(&tap.account, &tap.reply, &failure.to_string()).await,
+        }
+    }
+
+    /// Finishes taps that wait; answers how many were handled.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn finish_taps(&self, worker: &str) -> Result<usize, Failure> {
+        let taps = self.store.claim_taps(self.clock.now(), BATCH, LEASE, worker).await?;
+        let handled = taps.len();
+        let results = futures::future::join_all(taps.iter().map(|tap| self.finish(tap))).await;
+        for result in results {
+            result?;
+        }
+        Ok(handled)
+    }
+
+    async fn finish(&self, stored: &StoredTap) -> Result<(), Failure> {
+        let Some(platform) = self.platform(&stored.platform) else {
+            return Ok(self.store.finish_tap(&stored.id, "platform_not_configured", self.clock.now()).await?);
+        };
+        let tap = &stored.tap;
+        let decision = decision_of(&tap.choice);
+        let late = self.clock.now() >= stored.received_at.plus(PATIENCE);
+        let identity = match platform.check_account(&tap.account, self.clock.now()).await {
+            Ok(facts) => platform.identity(&tap.account, Some(&facts)),
+            Err(AccountError::Refused { code, sentence }) => return self.refuse(stored, &*platform, code, sentence).await,
+            // No answer means no approval, but a no is taken from whoever the directory ties to this account.
+            Err(AccountError::Unavailable(_)) if decision == Decision::Deny => platform.identity(&tap.account, None),
+            Err(error @ AccountError::Unavailable(_)) => {
+                return if late { self.refuse(stored, &*platform, "took_too_long", TOOK_TOO_LONG).await } else { self.later(stored, &error).await };
+            }
+        };
+        if late {
+            return self.refuse(stored, &*platform, "took_too_long", TOOK_TOO_LONG).await;
+        }
+        let wish = wish(tap, decision);
+        match self.review(&tap.request, &identity, &wish, Via::Slack, Some(stored.id.clone())).await {
+            Ok(reviewed) if reviewed.repeated => Ok(self.store.finish_tap(&stored.id, "repeated", self.clock.now()).await?),
+            Ok(_) => {
+                self.bell.notify_one();
+                Ok(())
+            }
+            Err(failure @ (Failure::Busy | Failure::Unavailable)) => self.later(stored, &failure).await,
+            Err(failure) => {
+                // The refusal itself is in the log already.
+                self.store.finish_tap(&stored.id, failure.code(), self.clock.now()).await?;
+                platform.tell(&tap.account, &tap.reply, &failure.to_string()).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn later(&self, stored: &StoredTap, why: &dyn std::error::Error) -> Result<(), Failure> {
+        tracing::warn!(request.id = %stored.tap.request, why = %why, "a tap cannot be finished yet");
+        Ok(self.store.postpone_tap(&stored.id, self.clock.now().plus(PAUSE)).await?)
+    }
+
+    /// A refusal before the person was checked: an event when the directory knows the account, a metric otherwise.
+    async fn refuse(&self, stored: &StoredTap, platform: &dyn ChatPlatform, code: &'static str, sentence: &str) -> Result<(), Failure> {
+        let tap = &stored.tap;
+        metrics::counter!("countersign_taps_refused_total", "reason" => code).increment(1);
+        match self.present(&platform.identity(&tap.account, None)).await {
+            Ok(Some(person)) => {
+                let entry = Entry::new(Kind::ReviewRefused, Actor::Person(person.id), Some(&tap.request))
+                    .with("reason", code)
+                    .with("decision", decision_of(&tap.choice).as_str())
+                    .with("via", Via::Slack.as_str());
+                self.note_refusal(entry).await;
+            }
+            Ok(None) | Err(_) => tracing::info!(code, "a tap of an account that the directory does not know was refused"),
+        }
+        self.store.finish_tap(&stored.id, code, self.clock.now()).await?;
+        platform.tell(&tap.account, &tap.reply, sentence).await;
+        Ok(())
+    }
+}
+
+fn dialog_of(choice: &Choice) -> Option<Dialog> {
+    match choice {
+        Choice::Deny => Some(Dialog::Deny),
+        Choice::Details => Some(Dialog::Details),
+        Choice::Approve | Choice::ApproveFromDetails | Choice::DenySubmit { .. } | Choice::CommentSubmit => None,
+    }
+}
+
+fn decision_of(choice: &Choice) -> Decision {
+    match choice {
+        Choice::Approve | Choice::ApproveFromDetails => Decision::Approve,
+        Choice::Deny | Choice::DenySubmit { .. } => Decision::Deny,
+        Choice::Details | Choice::CommentSubmit => Decision::Comment,
+    }
+}
+
+fn wish(tap: &Tap, decision: Decision) -> Wish {
+    let option = match &tap.choice {
+        Choice::DenySubmit { option } => option.clone(),
+        Choice::Approve | Choice::Deny | Choice::Details | Choice::ApproveFromDetails | Choice::CommentSubmit => None,
+    };
+    Wish { decision, comment: tap.comment.clone(), option, parameters: None, digest: Some(tap.digest.clone()) }
+}
+
+/// The identity under which a directory knows an account.
+#[must_use]
+pub fn slack_identity(account: &Account, confirmed_email: Option<String>) -> Identity {
+    Identity::Slack {
+        team_id: account.user_team_id.clone().or_else(|| account.team_id.clone()),
+        enterprise_id: account.enterprise_id.clone(),
+        user_id: account.user_id.clone(),
+        confirmed_email,
+    }
+}

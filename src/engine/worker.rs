@@ -1,0 +1,91 @@
+//! Owns the background: expiry, taps, deliveries, counted refusals, signed heads, and waking callers.
+//!
+//! Never holds work in memory: every loop asks the database what is due, and the bell only makes it ask sooner. Each step
+//! can be run once by a test; the loops add nothing but repetition.
+
+use super::{Engine, Failure};
+use crate::domain::ids::EventId;
+use crate::store::Changed;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How often the database is asked what is due when nothing rings.
+const TICK: Duration = Duration::from_millis(500);
+/// A changed log gets a signed head this often.
+const HEAD_EVERY: Duration = Duration::from_secs(60);
+/// Loops that deliver cards at the same time; each handles a batch.
+const DELIVERERS: usize = 4;
+
+/// The running background of one process.
+#[derive(Debug)]
+pub struct Workers {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Workers {
+    /// Starts every loop.
+    #[must_use]
+    pub fn start(engine: &Arc<Engine>) -> Self {
+        let stop = watch::Sender::new(false);
+        let mut tasks = JoinSet::new();
+        let name = EventId::new(engine.clock.now(), engine.random.bytes()).to_string();
+        tasks.spawn(wake_callers(Arc::clone(engine), stop.subscribe()));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, "expiry", async |engine| engine.expire_due().await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), Duration::from_secs(5), "refusals", async |engine| engine.flush_refusals().await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), HEAD_EVERY, "head", async |engine| engine.sign_head().await));
+        let tapper = format!("{name}-taps");
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, "taps", async move |engine| engine.finish_taps(&tapper).await));
+        for number in 0..DELIVERERS {
+            let worker = format!("{name}-{number}");
+            tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, "deliveries", async move |engine| engine.deliver_due(&worker).await));
+        }
+        Self { tasks, stop }
+    }
+
+    /// Stops after the work in hand.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn repeat<F>(engine: Arc<Engine>, mut stop: watch::Receiver<bool>, tick: Duration, name: &'static str, step: F)
+where
+    F: AsyncFn(&Engine) -> Result<usize, Failure>,
+{
+    while !*stop.borrow() {
+        let rest = match step(&engine).await {
+            // More may be due: ask again at once.
+            Ok(handled) if handled > 0 => Duration::ZERO,
+            Ok(_) => tick,
+            Err(failure) => {
+                tracing::error!(worker = name, code = failure.code(), "a background step failed; trying again");
+                tick.max(Duration::from_secs(1))
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = engine.bell.notified() => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+async fn wake_callers(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+    let mut changes = engine.store.subscribe();
+    loop {
+        let changed = tokio::select! {
+            changed = changes.next() => changed,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match changed {
+            Changed::Request(id) => engine.waiters.wake(&id),
+            Changed::All => engine.waiters.wake_all(),
+        }
+        engine.bell.notify_waiters();
+    }
+}
+

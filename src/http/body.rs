@@ -1,0 +1,91 @@
+//! Owns reading a body: its media type, its size, and strict JSON.
+//!
+//! Never lets more than the limit into memory, and never guesses: what is not JSON is refused before anything looks at it.
+
+use super::problem::Problem;
+use crate::domain::json;
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use serde_json::Value;
+
+/// Limit of every body but a policy's.
+pub const LIMIT: usize = 256 * 1024;
+/// Limit of a policy.
+pub const POLICY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// A strictly parsed JSON body.
+#[derive(Debug)]
+pub struct StrictJson(pub Value);
+
+/// A strictly parsed JSON body, or `{}` when there is none.
+#[derive(Debug)]
+pub struct OptionalJson(pub Value);
+
+/// A text body of at most [`POLICY_LIMIT`] bytes.
+#[derive(Debug)]
+pub struct PolicyText(pub String);
+
+impl<S: Send + Sync> FromRequest<S> for StrictJson {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let media_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !is_json(media_type) {
+            return Err(unsupported("Send the body as application/json."));
+        }
+        let bytes = read(body, LIMIT).await?;
+        Ok(Self(json::parse(&bytes)?))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for OptionalJson {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(body, LIMIT).await?;
+        if bytes.is_empty() {
+            return Ok(Self(Value::Object(serde_json::Map::new())));
+        }
+        let media_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !is_json(media_type) {
+            return Err(unsupported("Send the body as application/json."));
+        }
+        Ok(Self(json::parse(&bytes)?))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for PolicyText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let bytes = read(request.into_body(), POLICY_LIMIT).await?;
+        String::from_utf8(bytes.into()).map(Self).map_err(|_| Problem::malformed("The policy is not UTF-8."))
+    }
+}
+
+/// Reads a whole body, or refuses it once it is larger than `limit`.
+///
+/// # Errors
+/// 413 when too large, 400 when the connection broke.
+pub async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, Problem> {
+    axum::body::to_bytes(body, limit).await.map_err(|error| {
+        let too_large = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit"));
+        if too_large {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("The body is larger than {} KiB.", limit / 1024))
+        } else {
+            Problem::malformed("The body could not be read to its end.")
+        }
+    })
+}
+
+fn unsupported(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+}
+
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}

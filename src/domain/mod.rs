@@ -4,6 +4,8 @@
 //! function gives the same answer for the same input.
 
 pub mod audit;
+pub mod digest;
 pub mod field_error;
 pub mod ids;
+pub mod json;
 pub mod time;

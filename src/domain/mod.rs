@@ -4,8 +4,14 @@
 //! function gives the same answer for the same input.
 
 pub mod audit;
+pub mod ask;
+pub mod bodies;
 pub mod digest;
+pub mod edit;
 pub mod field_error;
 pub mod ids;
 pub mod json;
+pub mod mask;
+pub mod reader;
+pub mod text;
 pub mod time;

@@ -3,4 +3,5 @@
 //! The house is described in `ARCHITECTURE.md`; dependencies point one way only:
 //! `domain ← store, directory, chat ← engine ← http, cli ← main`.
 
+pub mod config;
 pub mod domain;

@@ -4,5 +4,6 @@
 //! `domain ← store, directory, chat ← engine ← http, cli ← main`.
 
 pub mod config;
+pub mod directory;
 pub mod domain;
 pub mod keys;

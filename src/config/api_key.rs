@@ -40,6 +40,12 @@ pub fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
+/// Lower hex, as `key_sha256` is written.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(BASE36[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// Takes a presented or configured key apart.
 pub fn parse(key: &str) -> Result<ClientKey, InvalidApiKey> {
     let (id, secret) = key.strip_prefix("cs_").and_then(|rest| rest.split_once('_')).ok_or(InvalidApiKey)?;
@@ -63,7 +69,9 @@ pub fn generate(random: &[u8; 40]) -> SecretString {
 
 /// Whether the key ends in the checksum that ours have. Configured keys need not.
 pub fn has_checksum(key: &str) -> bool {
-    key.is_ascii() && key.len() > CHECKSUM_LENGTH && key.split_at(key.len() - CHECKSUM_LENGTH).1 == checksum(&key[..key.len() - CHECKSUM_LENGTH])
+    key.is_ascii()
+        && key.len() > CHECKSUM_LENGTH
+        && key.split_at(key.len() - CHECKSUM_LENGTH).1 == checksum(&key[..key.len() - CHECKSUM_LENGTH])
 }
 
 fn checksum(text: &str) -> String {
@@ -134,9 +142,8 @@ mod tests {
 
     #[test]
     fn hashes_are_of_the_whole_key() {
-        let hex: String = hash("abc").iter().map(|byte| format!("{byte:02x}")).collect();
         // FIPS 180-2, appendix B.1.
-        assert_eq!(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(hex(&hash("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

@@ -106,8 +106,20 @@ impl Section for Client {
     const NAME: &'static str = "clients";
     const HEADING: &'static str = "[[clients]]";
     const KEYS: &'static [Key] = &[
-        Key::new("clients", "name", Kind::Text, Preset::Required, "Lower case; the same name is the same client for ever, and the audience of its grants."),
-        Key::new("clients", "key", Kind::Secret, Preset::Absent, "The API key, cs_<id>_<secret>. Exactly one of key, key_file and key_sha256."),
+        Key::new(
+            "clients",
+            "name",
+            Kind::Text,
+            Preset::Required,
+            "Lower case; the same name is the same client for ever, and the audience of its grants.",
+        ),
+        Key::new(
+            "clients",
+            "key",
+            Kind::Secret,
+            Preset::Absent,
+            "The API key, cs_<id>_<secret>. Exactly one of key, key_file and key_sha256.",
+        ),
         Key::new(
             "clients",
             "key_sha256",
@@ -148,7 +160,8 @@ impl Section for Client {
             found.push(Invalid::new("name", "name is required in [[clients]]"));
         }
         if self.scopes.contains(&Scope::RequestsWrite) && self.owner.is_none() {
-            found.push(Invalid::new("owner", "owner is required with the scope requests:write; name the person answerable for this client"));
+            found
+                .push(Invalid::new("owner", "owner is required with the scope requests:write; name the person answerable for this client"));
         }
         found
     }
@@ -170,9 +183,15 @@ pub(crate) fn shared(clients: &[Client]) -> Vec<(usize, Invalid)> {
                 continue;
             }
             if client.key.hash == other.key.hash {
-                found.push((index, Invalid::new(key, format!("this key is also the key of \"{}\"; every client needs its own", other.name))));
+                found.push((
+                    index,
+                    Invalid::new(key, format!("this key is also the key of \"{}\"; every client needs its own", other.name)),
+                ));
             } else if client.key.id.is_some() && client.key.id == other.key.id {
-                found.push((index, Invalid::new(key, format!("this key has the same id as the key of \"{}\"; every key needs its own", other.name))));
+                found.push((
+                    index,
+                    Invalid::new(key, format!("this key has the same id as the key of \"{}\"; every key needs its own", other.name)),
+                ));
             }
         }
     }

@@ -93,14 +93,22 @@ mod tests {
 
     #[test]
     fn files_and_servers_are_accepted() {
-        for url in ["sqlite://countersign.db", "sqlite:///var/lib/cs/a.db", "postgres://u:p@h/db", "postgresql:///db?host=/run/postgresql"] {
+        for url in ["sqlite://countersign.db", "sqlite:///var/lib/cs/a.db", "postgres://u:p@h/db", "postgresql:///db?host=/run/postgresql"]
+        {
             assert_eq!(problem(url), None, "{url}");
         }
     }
 
     #[test]
     fn everything_else_is_refused_without_showing_it() {
-        for url in ["mysql://root:hunter2@h/db", "hunter2", "sqlite://", "sqlite://:memory:", "sqlite://x?mode=memory", "postgres://u:hunter2@h:x/db"] {
+        for url in [
+            "mysql://root:hunter2@h/db",
+            "hunter2",
+            "sqlite://",
+            "sqlite://:memory:",
+            "sqlite://x?mode=memory",
+            "postgres://u:hunter2@h:x/db",
+        ] {
             let message = problem(url).unwrap();
             assert!(!message.contains("hunter2"), "{message}");
         }

@@ -166,13 +166,10 @@ impl<'a> Source<'a> {
         let place = self.spot(item.span().start);
         let value = match item.get_ref() {
             DeValue::String(text) => Value::Text(text.to_string()),
-            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => Value::Integer(number),
-                Err(_) => {
-                    errors.push(ConfigError::new(place.clone(), "this integer does not fit into 64 bits"));
-                    Value::Integer(0)
-                }
-            },
+            DeValue::Integer(number) => Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).unwrap_or_else(|_| {
+                errors.push(ConfigError::new(place.clone(), "this integer does not fit into 64 bits"));
+                0
+            })),
             DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(flag) => Value::Boolean(*flag),
             DeValue::Datetime(time) => Value::Time(time.to_string()),
@@ -193,7 +190,8 @@ mod tests {
 
     #[test]
     fn places_count_lines_and_characters_from_one() {
-        let table = parse("f.toml", "# ä\n[server]\n  listen = \"ü\"\nname.x = [1, 2]\n[[clients]]\na = 1_000\n[[clients]]\n").ok().unwrap();
+        let table =
+            parse("f.toml", "# ä\n[server]\n  listen = \"ü\"\nname.x = [1, 2]\n[[clients]]\na = 1_000\n[[clients]]\n").ok().unwrap();
         let server = &table.entries["server"];
         assert_eq!(server.key_place.to_string(), "f.toml:2:2");
         assert_eq!(server.item.place.to_string(), "f.toml:2:1");

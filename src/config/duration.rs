@@ -34,14 +34,18 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        for (text, seconds) in [("120s", 120), ("10m", 600), ("1h", 3_600), ("1h30m", 5_400), ("30d", 2_592_000), ("1d2h3m4s", 93_784), ("0s", 0)] {
+        for (text, seconds) in
+            [("120s", 120), ("10m", 600), ("1h", 3_600), ("1h30m", 5_400), ("30d", 2_592_000), ("1d2h3m4s", 93_784), ("0s", 0)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
     }
 
     #[test]
     fn refuses_everything_else() {
-        for text in ["", "120", "s", "1m1h", "1s1s", "1 m", "-1s", "1.5h", "1ms", "1µ", "99999999999999999999s", "999999999999999999d", "+1s"] {
+        for text in
+            ["", "120", "s", "1m1h", "1s1s", "1 m", "-1s", "1.5h", "1ms", "1µ", "99999999999999999999s", "999999999999999999d", "+1s"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
         assert_eq!(parse("5 min").unwrap_err(), "\"5 min\" is not a duration; write for example \"90s\", \"10m\", \"1h30m\" or \"30d\"");

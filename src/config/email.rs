@@ -24,7 +24,9 @@ mod tests {
         for text in ["alice@example.com", "a+b@example.com", "alice@localhost", "Älice@example.com"] {
             assert!(is_address(text), "{text}");
         }
-        for text in ["", "alice", "@example.com", "alice@", "a@b@c", "a b@example.com", "Alice <alice@example.com>", "*@example.com", "a@x,b@x"] {
+        for text in
+            ["", "alice", "@example.com", "alice@", "a@b@c", "a b@example.com", "Alice <alice@example.com>", "*@example.com", "a@x,b@x"]
+        {
             assert!(!is_address(text), "{text}");
         }
         assert_eq!(folded("Alice@Example.COM"), "alice@example.com");

@@ -10,7 +10,12 @@ use crate::config::suggest;
 const PREFIX: &str = "COUNTERSIGN_";
 
 /// Lays the variables over `tree`. Variables without `__`, such as `COUNTERSIGN_URL`, are none of ours.
-pub(crate) fn overlay(tree: &mut Table, variables: impl Iterator<Item = (String, String)>, sections: &[(&str, &'static [Key])], later: &[&str]) -> Vec<ConfigError> {
+pub(crate) fn overlay(
+    tree: &mut Table,
+    variables: impl Iterator<Item = (String, String)>,
+    sections: &[(&str, &'static [Key])],
+    later: &[&str],
+) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     for (variable, text) in variables {
         let Some((section, key)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else { continue };
@@ -33,7 +38,10 @@ fn value(
     later: &[&str],
 ) -> Result<(String, String, Value), String> {
     if section == "clients" {
-        return Err("[[clients]] cannot come from the environment; put them into the file, with key_file or key_sha256 where no secret may stand".to_owned());
+        return Err(
+            "[[clients]] cannot come from the environment; put them into the file, with key_file or key_sha256 where no secret may stand"
+                .to_owned(),
+        );
     }
     if later.contains(&section) {
         return Err(format!("[{section}] is not supported by this version; remove it"));
@@ -53,7 +61,8 @@ fn value(
 /// `a,b`, or a TOML list when it begins with a bracket; empty is an empty list.
 fn list(text: &str, place: &Place) -> Result<Vec<Item>, String> {
     if text.trim_start().starts_with('[') {
-        let parsed = document::parse("value", &format!("value = {text}")).map_err(|_| "not a TOML list; write a,b or [\"a\", \"b\"]".to_owned())?;
+        let parsed =
+            document::parse("value", &format!("value = {text}")).map_err(|_| "not a TOML list; write a,b or [\"a\", \"b\"]".to_owned())?;
         let Some(Entry { item: Item { value: Value::List(items), .. }, .. }) = parsed.entries.get("value") else {
             return Err("not a TOML list; write a,b or [\"a\", \"b\"]".to_owned());
         };
@@ -65,10 +74,10 @@ fn list(text: &str, place: &Place) -> Result<Vec<Item>, String> {
 
 fn insert(tree: &mut Table, section: String, key: String, item: Item) {
     let place = item.place.clone();
-    let entry = tree.entries.entry(section).or_insert_with(|| Entry {
-        key_place: place.clone(),
-        item: Item { value: Value::Table(Table::default()), place: place.clone() },
-    });
+    let entry = tree
+        .entries
+        .entry(section)
+        .or_insert_with(|| Entry { key_place: place.clone(), item: Item { value: Value::Table(Table::default()), place: place.clone() } });
     // A section of the wrong type is reported as that.
     if let Value::Table(table) = &mut entry.item.value {
         table.entries.insert(key, Entry { key_place: place, item });

@@ -46,7 +46,8 @@ impl<'a> Fields<'a> {
             if known.contains(name) {
                 continue;
             }
-            let unsupported = self.keys.iter().any(|key| key.preset == Preset::Unsupported && key.spellings().any(|spelling| spelling == *name));
+            let unsupported =
+                self.keys.iter().any(|key| key.preset == Preset::Unsupported && key.spellings().any(|spelling| spelling == *name));
             if unsupported {
                 if !matches!(&entry.item.value, Value::List(items) if items.is_empty()) {
                     let message = format!("{name} in {} is not supported by this version; remove it", self.heading);

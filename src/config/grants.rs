@@ -17,7 +17,7 @@ pub struct Grants {
 
 impl Default for Grants {
     fn default() -> Self {
-        Self { key: KeySource::File("grant-key.pem".into()), ttl: Duration::from_secs(120) }
+        Self { key: KeySource::File("grant-key.pem".into()), ttl: Duration::from_mins(2) }
     }
 }
 
@@ -32,7 +32,13 @@ impl Section for Grants {
             Preset::File("grant-key.pem"),
             "EC P-256 key (PKCS#8 PEM) that signs grants. Made at the first start on SQLite with an empty database only; later a missing one is an error.",
         ),
-        Key::new("grants", "ttl", Kind::Duration, Preset::Value("\"120s\""), "Life of a grant's token, 10s to 120s: a stolen one is soon worth nothing."),
+        Key::new(
+            "grants",
+            "ttl",
+            Kind::Duration,
+            Preset::Value("\"120s\""),
+            "Life of a grant's token, 10s to 120s: a stolen one is soon worth nothing.",
+        ),
     ];
 
     fn read(fields: &mut Fields<'_>) -> Self {
@@ -41,6 +47,10 @@ impl Section for Grants {
     }
 
     fn validate(&self) -> Vec<Invalid> {
-        if (10..=120).contains(&self.ttl.as_secs()) { Vec::new() } else { vec![Invalid::new("ttl", "ttl must be from \"10s\" to \"120s\"")] }
+        if (10..=120).contains(&self.ttl.as_secs()) {
+            Vec::new()
+        } else {
+            vec![Invalid::new("ttl", "ttl must be from \"10s\" to \"120s\"")]
+        }
     }
 }

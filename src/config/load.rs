@@ -76,7 +76,7 @@ fn read(path: &Path) -> Result<Table, Vec<ConfigError>> {
     let whole = |message: String| vec![ConfigError::new(Place::Whole { file: file.as_str().into() }, message)];
     let bytes = std::fs::read(path).map_err(|error| whole(format!("cannot read the configuration: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
         whole(format!("line {line} is not UTF-8 text"))
     })?;
     document::parse(&file, &text)

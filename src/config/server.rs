@@ -29,7 +29,13 @@ impl Section for Server {
     const NAME: &'static str = "server";
     const HEADING: &'static str = "[server]";
     const KEYS: &'static [Key] = &[
-        Key::new("server", "listen", Kind::Address, Preset::Value("\"127.0.0.1:8080\""), "Where the API listens. Loopback until you decide otherwise."),
+        Key::new(
+            "server",
+            "listen",
+            Kind::Address,
+            Preset::Value("\"127.0.0.1:8080\""),
+            "Where the API listens. Loopback until you decide otherwise.",
+        ),
         Key::new(
             "server",
             "public_url",
@@ -86,7 +92,8 @@ fn local_url(listen: SocketAddr) -> String {
 
 /// An absolute http(s) URL without what a prefix of links cannot carry; slashes at its end are cut.
 fn public_url(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| format!("not an absolute URL ({error}); write for example \"https://countersign.example.com\""))?;
+    let url = Url::parse(text)
+        .map_err(|error| format!("not an absolute URL ({error}); write for example \"https://countersign.example.com\""))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("must begin with https:// or http://".to_owned());
     }
@@ -113,8 +120,16 @@ mod tests {
         ] {
             assert_eq!(public_url(text).as_deref(), Ok(wanted));
         }
-        for text in ["cs.example.com", "/x", "ftp://cs.example.com", "https://u:p@cs.example.com", "https://cs.example.com/?a", "https://cs.example.com/#a", "", "https://"]
-        {
+        for text in [
+            "cs.example.com",
+            "/x",
+            "ftp://cs.example.com",
+            "https://u:p@cs.example.com",
+            "https://cs.example.com/?a",
+            "https://cs.example.com/#a",
+            "",
+            "https://",
+        ] {
             assert!(public_url(text).is_err(), "{text}");
         }
     }

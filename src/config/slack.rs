@@ -28,7 +28,13 @@ pub struct Slack {
 impl Slack {
     /// Slack's own API, nobody allowed, with these secrets.
     pub fn new(signing_secret: SecretString, bot_token: SecretString) -> Result<Self, url::ParseError> {
-        Ok(Self { signing_secrets: vec![signing_secret], bot_token, team_ids: Vec::new(), match_email: false, api_url: Url::parse(API_URL)? })
+        Ok(Self {
+            signing_secrets: vec![signing_secret],
+            bot_token,
+            team_ids: Vec::new(),
+            match_email: false,
+            api_url: Url::parse(API_URL)?,
+        })
     }
 }
 
@@ -43,7 +49,13 @@ impl Section for Slack {
             Preset::Value("\"http\""),
             "How Slack reaches us: \"http\" = it calls /slack/* at public_url. \"socket\" is not supported by this version.",
         ),
-        Key::new("slack", "signing_secret", Kind::Secret, Preset::Required, "Proves that a callback comes from Slack (app settings, Basic Information)."),
+        Key::new(
+            "slack",
+            "signing_secret",
+            Kind::Secret,
+            Preset::Required,
+            "Proves that a callback comes from Slack (app settings, Basic Information).",
+        ),
         Key::new(
             "slack",
             "signing_secret_previous",
@@ -51,7 +63,13 @@ impl Section for Slack {
             Preset::Absent,
             "The signing secret before this one; accepted too, while you replace it. \"\" or absent: none.",
         ),
-        Key::new("slack", "bot_token", Kind::Secret, Preset::Required, "Posts and updates cards (xoxb-…; app settings, OAuth & Permissions)."),
+        Key::new(
+            "slack",
+            "bot_token",
+            Kind::Secret,
+            Preset::Required,
+            "Posts and updates cards (xoxb-…; app settings, OAuth & Permissions).",
+        ),
         Key::new("slack", "app_token", Kind::Secret, Preset::Unsupported, "For socket mode."),
         Key::new(
             "slack",
@@ -67,7 +85,13 @@ impl Section for Slack {
             Preset::Value("false"),
             "true ties an account to the active person with the same confirmed e-mail address. Only where the workspace enforces single sign-on.",
         ),
-        Key::new("slack", "allow_shared_channels", Kind::List, Preset::Unsupported, "Slack Connect channels. Must be empty in this version."),
+        Key::new(
+            "slack",
+            "allow_shared_channels",
+            Kind::List,
+            Preset::Unsupported,
+            "Slack Connect channels. Must be empty in this version.",
+        ),
         Key::new(
             "slack",
             "api_url",
@@ -120,8 +144,13 @@ fn default_api_url() -> Url {
 
 /// `T…` or `E…`, as Slack writes ids of workspaces and organisations.
 fn team_id(text: &str) -> Result<String, String> {
-    let plain = text.len() > 1 && text.starts_with(['T', 'E']) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    if plain { Ok(text.to_owned()) } else { Err(format!("\"{}\" is not a workspace id (T…) or an organisation id (E…)", text.escape_debug())) }
+    let plain =
+        text.len() > 1 && text.starts_with(['T', 'E']) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    if plain {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("\"{}\" is not a workspace id (T…) or an organisation id (E…)", text.escape_debug()))
+    }
 }
 
 fn api_url(text: &str) -> Result<Url, String> {
@@ -135,7 +164,11 @@ fn api_url(text: &str) -> Result<Url, String> {
         "https" => {}
         "http" if loopback => {}
         // A name may resolve anywhere: the bot's token would travel in the clear.
-        "http" => return Err("must be https://; http:// is accepted only at a literal loopback address such as http://127.0.0.1:8090/".to_owned()),
+        "http" => {
+            return Err(
+                "must be https://; http:// is accepted only at a literal loopback address such as http://127.0.0.1:8090/".to_owned()
+            );
+        }
         _ => return Err("must begin with https://".to_owned()),
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
@@ -163,7 +196,15 @@ mod tests {
         ] {
             assert_eq!(api_url(text).unwrap().as_str(), wanted);
         }
-        for text in ["http://localhost:9/", "http://slack.com/api/", "http://10.0.0.1/", "ftp://127.0.0.1/", "slack.com/api", "https://a:b@slack.com/", "https://slack.com/?x"] {
+        for text in [
+            "http://localhost:9/",
+            "http://slack.com/api/",
+            "http://10.0.0.1/",
+            "ftp://127.0.0.1/",
+            "slack.com/api",
+            "https://a:b@slack.com/",
+            "https://slack.com/?x",
+        ] {
             assert!(api_url(text).is_err(), "{text}");
         }
     }

@@ -39,7 +39,7 @@ fn nothing_at_all_is_the_server_on_loopback_and_nobody_allowed() {
     assert!(matches!(&config.secrets.master_key, KeySource::File(path) if path == Path::new("countersign.key")));
     assert!(matches!(&config.grants.key, KeySource::File(path) if path == Path::new("grant-key.pem")));
     assert!(matches!(&config.audit.checkpoint_key, KeySource::File(path) if path == Path::new("audit-key.pem")));
-    assert_eq!(config.grants.ttl, Duration::from_secs(120));
+    assert_eq!(config.grants.ttl, Duration::from_mins(2));
     assert_eq!((config.policy.source, config.policy.file.as_path()), (PolicySource::File, Path::new("policy.toml")));
     assert!(config.admin.groups.is_empty() && config.clients.is_empty());
     assert!(config.slack.is_none() && config.directory.is_none());
@@ -230,7 +230,7 @@ fn slack_asks_for_its_secrets_and_refuses_what_is_not_built() {
 #[test]
 fn clients_are_complete_distinct_and_owned() {
     let other = KEY.replace('A', "B");
-    let hash_of_key: String = api_key::hash(KEY).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash_of_key = api_key::hex(&api_key::hash(KEY));
     let cases: &[(String, &[&str])] = &[
         (
             "[[clients]]\n".to_owned(),
@@ -243,7 +243,9 @@ fn clients_are_complete_distinct_and_owned() {
         ("clients = [1]\n".to_owned(), &["countersign.toml:1:12: write [[clients]] for each client"]),
         (
             format!("[[clients]]\nname = \"Bot\"\nkey = \"{KEY}\"\n"),
-            &["countersign.toml:2:8: name: must begin with a-z or 0-9 and hold only a-z, 0-9, \".\", \"_\" and \"-\", at most 64 characters"],
+            &[
+                "countersign.toml:2:8: name: must begin with a-z or 0-9 and hold only a-z, 0-9, \".\", \"_\" and \"-\", at most 64 characters",
+            ],
         ),
         (
             "[[clients]]\nname = \"a\"\nkey = \"hunter2\"\n".to_owned(),
@@ -264,7 +266,9 @@ fn clients_are_complete_distinct_and_owned() {
             &["countersign.toml:1:1: owner is required with the scope requests:write; name the person answerable for this client"],
         ),
         (
-            format!("[[clients]]\nname = \"a\"\nkey = \"{KEY}\"\nscopes = [\"scim\"]\nowner = \"Alice\"\nmay_act_for = [\"\"]\nwebhook_secret = \"w\"\n"),
+            format!(
+                "[[clients]]\nname = \"a\"\nkey = \"{KEY}\"\nscopes = [\"scim\"]\nowner = \"Alice\"\nmay_act_for = [\"\"]\nwebhook_secret = \"w\"\n"
+            ),
             &[
                 "countersign.toml:4:11: scopes: scope \"scim\" is not supported by this version; remove it",
                 "countersign.toml:5:9: owner: \"Alice\" is neither an e-mail address nor a person id (per_…)",
@@ -363,7 +367,11 @@ fn the_environment_is_as_strict_as_the_file() {
         ("COUNTERSIGN_SERVER__LISEN", "x", "unknown variable; did you mean \"COUNTERSIGN_SERVER__LISTEN\"?"),
         ("COUNTERSIGN_FLAVOUR__OF_THE_DAY", "x", "unknown variable"),
         ("COUNTERSIGN_SERVER__", "x", "unknown variable"),
-        ("COUNTERSIGN_CLIENTS__KEY", "x", "[[clients]] cannot come from the environment; put them into the file, with key_file or key_sha256 where no secret may stand"),
+        (
+            "COUNTERSIGN_CLIENTS__KEY",
+            "x",
+            "[[clients]] cannot come from the environment; put them into the file, with key_file or key_sha256 where no secret may stand",
+        ),
         ("COUNTERSIGN_TEAMS__APP_ID", "x", "[teams] is not supported by this version; remove it"),
         ("COUNTERSIGN_SERVER__TRUSTED_PROXIES", "10.0.0.1", "trusted_proxies in [server] is not supported by this version; remove it"),
         ("COUNTERSIGN_SLACK__MATCH_EMAIL", "yes", "match_email must be true or false"),
@@ -380,7 +388,8 @@ fn a_secret_comes_from_one_place_only() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("empty"), "\n").unwrap();
     std::fs::write(directory.path().join("s"), "from a file\n").unwrap();
-    let with = |line: &str, environment: &[(&str, &str)]| load_in(&directory, &format!("[slack]\nbot_token = \"x\"\n{line}\n"), environment);
+    let with =
+        |line: &str, environment: &[(&str, &str)]| load_in(&directory, &format!("[slack]\nbot_token = \"x\"\n{line}\n"), environment);
     let file = |line: &str| with(line, &[]).map(|config| config.slack.unwrap().signing_secrets[0].expose_secret().to_owned());
 
     assert_eq!(file("signing_secret_file = \"s\"").as_deref(), Ok("from a file"));
@@ -389,7 +398,10 @@ fn a_secret_comes_from_one_place_only() {
         ["countersign.toml:3:23: signing_secret_file: cannot read none: No such file or directory (os error 2)"]
     );
     assert_eq!(file("signing_secret_file = \"empty\"").unwrap_err(), ["countersign.toml:3:23: signing_secret_file: empty is empty"]);
-    assert_eq!(file("signing_secret_file = 1").unwrap_err(), ["countersign.toml:3:23: signing_secret_file must be a string, not an integer"]);
+    assert_eq!(
+        file("signing_secret_file = 1").unwrap_err(),
+        ["countersign.toml:3:23: signing_secret_file must be a string, not an integer"]
+    );
     assert_eq!(
         file("signing_secret = \"a\"\nsigning_secret_file = \"s\"").unwrap_err(),
         ["countersign.toml:3:18: signing_secret and signing_secret_file are both given; keep one"]
@@ -415,7 +427,9 @@ const EXAMPLE: &str = include_str!("../../countersign.example.toml");
 
 /// The example with its commented settings switched on: `#key = …` and `#[section]`, not `# prose`.
 fn example_with_everything() -> String {
-    let setting = |line: &str| line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase())).map(str::to_owned);
+    let setting = |line: &str| {
+        line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase())).map(str::to_owned)
+    };
     EXAMPLE.lines().map(|line| setting(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
 
@@ -446,7 +460,8 @@ fn the_example_shows_every_key_with_its_default() {
     for key in reference() {
         count += 1;
         assert!(!key.reason.is_empty());
-        let value = |name: &str| shown.iter().find(|(shown, _)| *shown == format!("{}.{name}", key.section)).map(|(_, value)| value.as_str());
+        let value =
+            |name: &str| shown.iter().find(|(shown, _)| *shown == format!("{}.{name}", key.section)).map(|(_, value)| value.as_str());
         match key.preset {
             // A client's lists are shown filled: an example that may do nothing helps nobody. The default stands beside it.
             Preset::Value("[]") if key.section == "clients" => assert!(value(key.name).is_some(), "{key:?}"),
@@ -454,7 +469,9 @@ fn the_example_shows_every_key_with_its_default() {
             Preset::File(path) => assert_eq!(value(&format!("{}_file", key.name)), Some(format!("\"{path}\"").as_str()), "{key:?}"),
             Preset::Required => assert!(value(key.name).is_some(), "{key:?}"),
             Preset::Absent => assert!(value(key.name).is_some() || everything.contains(&format!("# {} = ", key.name)), "{key:?}"),
-            Preset::Unsupported => assert!(value(key.name).is_none() && EXAMPLE.contains(&format!("{}.{}", key.section, key.name)), "{key:?}"),
+            Preset::Unsupported => {
+                assert!(value(key.name).is_none() && EXAMPLE.contains(&format!("{}.{}", key.section, key.name)), "{key:?}");
+            }
         }
         assert!(!key.kind.name().is_empty());
     }

@@ -70,7 +70,10 @@ impl MasterKey {
     }
 
     /// The subkey for `purpose`: HKDF-SHA256 (RFC 5869). Always the same for the same master key.
-    #[expect(clippy::expect_used, reason = "HKDF fails only beyond 255 blocks; this is one")]
+    ///
+    /// # Panics
+    /// Never: HKDF refuses only outputs beyond 255 blocks.
+    #[expect(clippy::expect_used, reason = "HKDF refuses only outputs beyond 255 blocks; this is one")]
     pub fn derive(&self, purpose: Purpose) -> Subkey {
         let info = [purpose.label()];
         let mut key = [0; 32];

@@ -40,7 +40,8 @@ impl GrantKey {
     /// From PEM. The error says what is wrong with the form.
     pub fn from_pem(pem: &SecretString) -> Result<Self, &'static str> {
         let der = decode(pem)?;
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.expose_secret()).map_err(|_| "it is not an EC P-256 key in PKCS#8")?;
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.expose_secret())
+            .map_err(|_| "it is not an EC P-256 key in PKCS#8")?;
         let public = pair.public_key().as_ref().try_into().map_err(|_| "its public key has an unknown form")?;
         Ok(Self { pem: pem.clone(), public })
     }

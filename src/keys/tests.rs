@@ -1,16 +1,18 @@
 //! Tests of key files, derivation, sealing and signing; a key and a public key from RFC 8410 are fixtures, so that ours is not the only opinion.
 
 use super::*;
+use crate::config::api_key::hex;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
+use base64::Engine;
 use secrecy::ExposeSecret;
 use std::os::unix::fs::PermissionsExt;
 
 /// RFC 8410 §10.3: the example of an Ed25519 private key.
-const RFC_8410: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+const RFC_8410: &str =
+    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
 const KINDS: [KeyKind; 3] = [KeyKind::Master, KeyKind::Grant, KeyKind::Audit];
 
 fn master(byte: u8) -> MasterKey {
-    use base64::Engine;
     MasterKey::from_text(&SecretString::from(base64::engine::general_purpose::STANDARD.encode([byte; 32]))).unwrap()
 }
 
@@ -108,7 +110,7 @@ fn processes_that_start_at_once_use_one_key() {
 #[test]
 fn subkeys_are_those_of_rfc_5869() {
     // Computed with Python: hmac-sha256 extract (salt "countersign/v1", 32 bytes 0x07) and one block of expand.
-    let hex = |key: &Subkey| key.expose().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |key: &Subkey| hex(key.expose());
     let key = master(7);
     assert_eq!(hex(&key.derive(Purpose::Session)), "a8655c89adaee1d5fa8e868e51c5814b94238997132d8b360534cee6e5c54e9d");
     assert_eq!(hex(&key.derive(Purpose::Commitment)), "38c6dc32690ee420ac146f65e7e9d3bd47292c942878444e2d892c39a6b578fe");
@@ -138,9 +140,8 @@ fn what_is_sealed_opens_in_its_place_only() {
 #[test]
 fn an_audit_key_made_elsewhere_signs_verifiably() {
     let key = AuditKey::from_pem(&SecretString::from(RFC_8410)).unwrap();
-    let hex: String = key.public_key().iter().map(|byte| format!("{byte:02x}")).collect();
     // The public key that RFC 8410 §10.1 gives for it.
-    assert_eq!(hex, "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1");
+    assert_eq!(hex(key.public_key()), "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1");
     let signature = key.sign(b"head").unwrap();
     UnparsedPublicKey::new(&ED25519, key.public_key()).verify(b"head", &signature).unwrap();
     assert!(UnparsedPublicKey::new(&ED25519, key.public_key()).verify(b"tail", &signature).is_err());
@@ -153,9 +154,9 @@ fn a_grant_key_of_ours_is_one_for_the_jose_library() {
     let key = GrantKey::from_pem(&text).unwrap();
     assert_eq!(key.public_point()[0], 4);
     let signer = jsonwebtoken::EncodingKey::from_ec_pem(key.pem().expose_secret().as_bytes()).unwrap();
-    let token = jsonwebtoken::encode(&jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256), &serde_json::json!({"sub": "x"}), &signer).unwrap();
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256), &serde_json::json!({"sub": "x"}), &signer)
+        .unwrap();
     let (message, signature) = token.rsplit_once('.').unwrap();
-    use base64::Engine;
     let signature = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(signature).unwrap();
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_point()).verify(message.as_bytes(), &signature).unwrap();
 }

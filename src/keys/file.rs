@@ -3,6 +3,7 @@
 //! Never reads a file that group or others can reach, and never replaces one.
 
 use crate::keys::{KeyError, KeyKind};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -39,8 +40,10 @@ pub(super) fn read(path: &Path, kind: KeyKind) -> Result<Option<SecretString>, K
 /// no key or a whole one.
 pub(super) fn create(path: &Path, kind: KeyKind, text: &SecretString) -> Result<bool, KeyError> {
     let failed = |source| KeyError::Create { kind, path: path.to_owned(), source };
-    let draft = draft_path(path);
-    let result = write_draft(&draft, text).and_then(|()| match std::fs::hard_link(&draft, path) {
+    let draft = draft_path(path).ok_or(KeyError::NoRandomness { kind })?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
+    let written = file.write_all(text.expose_secret().as_bytes()).and_then(|()| file.sync_all());
+    let result = written.and_then(|()| match std::fs::hard_link(&draft, path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
@@ -52,18 +55,12 @@ pub(super) fn create(path: &Path, kind: KeyKind, text: &SecretString) -> Result<
     Ok(created)
 }
 
-fn write_draft(draft: &Path, text: &SecretString) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
-    file.write_all(text.expose_secret().as_bytes())?;
-    file.sync_all()
-}
-
-/// A name of this process beside the file: the link must stay within one file system.
-fn draft_path(path: &Path) -> PathBuf {
-    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+/// A name beside the file, because a link stays within one file system. Random: processes in two containers can share a directory and a process id.
+fn draft_path(path: &Path) -> Option<PathBuf> {
+    let mut random = [0_u8; 8];
+    SystemRandom::new().fill(&mut random).ok()?;
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    directory_of(path).join(format!(".{name}.{}.{count}.new", std::process::id()))
+    Some(directory_of(path).join(format!(".{name}.{:016x}.new", u64::from_be_bytes(random))))
 }
 
 fn directory_of(path: &Path) -> &Path {

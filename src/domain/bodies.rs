@@ -6,6 +6,7 @@ use crate::domain::ask::{MAX_PARAMETERS, MAX_PROSE};
 use crate::domain::digest::Digest;
 use crate::domain::field_error::FieldError;
 use crate::domain::reader::{Errors, Reader, Text, nearest};
+use crate::domain::request::{Decision, OutcomeStatus, Touched};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
@@ -26,25 +27,11 @@ pub struct RevokeBody {
     pub reason: Option<String>,
 }
 
-/// What a person does with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReviewKind {
-    /// Yes to the parameters as they are.
-    Approve,
-    /// No.
-    Deny,
-    /// Yes to changed parameters.
-    Edit,
-    /// Words only.
-    Comment,
-}
-
 /// `POST /v1/requests/{id}/reviews`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReviewBody {
     /// What the person does.
-    pub decision: ReviewKind,
+    pub decision: Decision,
     /// The person's words, at most 4,000 characters; always there for `Comment`.
     pub comment: Option<String>,
     /// The full replacement, there exactly for `Edit`; masked members as they were shown.
@@ -54,29 +41,6 @@ pub struct ReviewBody {
     /// What the person had before them. Approve and edit need it (its absence has an answer of its own); a denial
     /// counts with any, so an unreadable one is dropped there.
     pub digest: Option<Digest>,
-}
-
-/// How the action went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutcomeStatus {
-    /// It was done.
-    Succeeded,
-    /// It was not, or not wholly.
-    Failed,
-}
-
-/// Something that the action touched.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Touched {
-    /// Kind of thing.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Which one.
-    pub id: String,
-    /// How many of it, when that is countable.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub count: Option<u64>,
 }
 
 /// `POST /v1/requests/{id}/outcome`; stored as it serialises.
@@ -155,30 +119,30 @@ impl ReviewBody {
 
         let decision = decision?;
         match decision {
-            ReviewKind::Edit if !has_parameters => reader.wrong("parameters", "is required for edit: the full replacement"),
-            ReviewKind::Edit => {}
+            Decision::Edit if !has_parameters => reader.wrong("parameters", "is required for edit: the full replacement"),
+            Decision::Edit => {}
             _ if has_parameters => reader.wrong("parameters", "belongs to the decision \"edit\" only"),
-            ReviewKind::Comment if comment.is_none() => reader.wrong("comment", "is required for the decision \"comment\""),
-            ReviewKind::Approve | ReviewKind::Deny | ReviewKind::Comment => {}
+            Decision::Comment if comment.is_none() => reader.wrong("comment", "is required for the decision \"comment\""),
+            Decision::Approve | Decision::Deny | Decision::Comment => {}
         }
-        if option.is_some() && decision != ReviewKind::Deny {
+        if option.is_some() && decision != Decision::Deny {
             reader.wrong("option", "belongs to the decision \"deny\" only");
         }
         let parsed = digest.as_deref().map(str::parse::<Digest>);
-        if let (Some(Err(error)), ReviewKind::Approve | ReviewKind::Edit) = (&parsed, decision) {
+        if let (Some(Err(error)), Decision::Approve | Decision::Edit) = (&parsed, decision) {
             reader.wrong("digest", error.to_string());
         }
         Some(Self { decision, comment, parameters, option, digest: parsed.and_then(Result::ok) })
     }
 }
 
-fn read_decision(reader: &Reader<'_>) -> Option<ReviewKind> {
+fn read_decision(reader: &Reader<'_>) -> Option<Decision> {
     let word = reader.required_text("decision", Text::name(64))?;
     match word.as_str() {
-        "approve" => Some(ReviewKind::Approve),
-        "deny" => Some(ReviewKind::Deny),
-        "edit" => Some(ReviewKind::Edit),
-        "comment" => Some(ReviewKind::Comment),
+        "approve" => Some(Decision::Approve),
+        "deny" => Some(Decision::Deny),
+        "edit" => Some(Decision::Edit),
+        "comment" => Some(Decision::Comment),
         "ask" => {
             reader.wrong("decision", "\"ask\" is not supported by this version; use comment");
             None
@@ -282,7 +246,7 @@ mod tests {
         let digest = format!("sha256:{}", "ab".repeat(32));
         let review =
             ReviewBody::from_value(&json!({"decision": "edit", "parameters": {"a": 1}, "digest": digest, "comment": "ok"})).unwrap();
-        assert_eq!((review.decision, review.digest.unwrap().to_string()), (ReviewKind::Edit, digest.clone()));
+        assert_eq!((review.decision, review.digest.unwrap().to_string()), (Decision::Edit, digest.clone()));
         // The absence of the digest has an answer of its own, given by the use case.
         assert_eq!(ReviewBody::from_value(&json!({"decision": "approve"})).unwrap().digest, None);
         // A denial counts whatever digest it carries.

@@ -3,15 +3,16 @@
 //! Never holds markup, and never an unmasked secret: masking happens here, before any platform sees a text.
 //! What a platform can show of it, and how, is the platform's business.
 
-use crate::domain::ask::{DenyOption, Link};
+use crate::domain::ask::{Allowed, DenyOption, Link};
 use crate::domain::digest::Digest;
 use crate::domain::edit::{self, Change};
 use crate::domain::ids::RequestId;
 use crate::domain::mask;
 use crate::domain::request::{DecidedBy, Decision, Grant, GrantReason, OutcomeStatus, Request, State};
+use crate::domain::seats::SeatSpec;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// What the store and the directory add to the request itself.
@@ -104,7 +105,20 @@ pub struct Card {
     /// The caller's ready reasons to deny.
     pub deny_options: Vec<DenyOption>,
     /// Hints about the texts: hidden characters, mixed alphabets.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<&'static str>,
+}
+
+/// A card that stands in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posted {
+    /// Conversation, as the platform named it in its answer (a direct message has an id of its own).
+    pub channel: String,
+    /// The message in it.
+    pub ts: String,
+    /// Web address of the message, where the platform tells.
+    pub permalink: Option<String>,
+    /// SHA-256 of the rendered bytes, 64 lower hex characters, for the log.
+    pub rendered_hash: String,
 }
 
 /// Where a request stands, in the words of a card.
@@ -209,12 +223,12 @@ impl Card {
     pub fn of(request: &Request, around: &Surroundings, now: Timestamp) -> Self {
         let asked = request.asked();
         let ask = &asked.ask;
-        let shown = mask::mask_parameters(request.parameters(), ask.sensitive());
+        let shown = mask::mask_parameters(request.parameters(), &ask.sensitive);
         let mut masking = Masking { count: shown.count };
-        let changes = request.final_parameters().map_or_else(Vec::new, |_| {
-            edit::diff(&mask::mask_parameters(ask.parameters(), ask.sensitive()).value, &shown.value)
-        });
-        let mut context = ask.context().cloned().unwrap_or_default();
+        let changes = request
+            .final_parameters()
+            .map_or_else(Vec::new, |_| edit::diff(&mask::mask_parameters(&ask.parameters, &ask.sensitive).value, &shown.value));
+        let mut context = ask.context.clone().unwrap_or_default();
         let source = masking.member(&mut context, "source");
         let data_scope = masking.member(&mut context, "data_scope");
         let context = (!context.is_empty()).then(|| {
@@ -224,14 +238,23 @@ impl Card {
         });
         let filling = request.filling();
         let name_of = |person: &crate::domain::ids::PersonId| {
-            request.reviews().iter().rev().find(|review| review.person() == person).map_or_else(|| person.to_string(), |review| review.name.clone())
+            request
+                .reviews()
+                .iter()
+                .rev()
+                .find(|review| review.person() == person)
+                .map_or_else(|| person.to_string(), |review| review.name.clone())
         };
         let seats = request
             .requirements()
             .seats
             .iter()
-            .zip(&filling.seats)
-            .map(|(seat, filled)| SeatLine { label: seat.label(), count: seat.count(), filled_by: filled.iter().map(name_of).collect() })
+            .zip(&filling.filled_by)
+            .map(|(seat, filled)| SeatLine {
+                label: seat_label(seat),
+                count: seat.count(),
+                filled_by: filled.iter().map(name_of).collect(),
+            })
             .collect();
         let reviews = request
             .reviews()
@@ -245,17 +268,15 @@ impl Card {
             })
             .collect();
         let phase = phase(request, around, now, &mut masking, &name_of);
-        let texts = [ask.summary(), ask.justification(), source.as_deref(), data_scope.as_deref()];
-        let mut warnings: Vec<String> = texts.into_iter().flatten().flat_map(text::flags).collect();
-        warnings.extend(text::flags(&pretty(request.parameters())));
-        warnings.sort();
-        warnings.dedup();
+        let texts = [ask.summary.as_deref(), ask.justification.as_deref(), source.as_deref(), data_scope.as_deref()];
+        let flags =
+            texts.into_iter().flatten().fold(text::flags(&pretty(request.parameters())), |flags, claim| flags.and(text::flags(claim)));
         Self {
             request: request.id().clone(),
             digest: request.digest().clone(),
             version: request.version(),
             phase,
-            action: ask.action().to_owned(),
+            action: ask.action.clone(),
             target: target(ask.resource_type(), ask.resource_id()).map(|text| masking.text(&text)),
             environment: ask.environment().map(str::to_owned),
             client: asked.client.name.clone(),
@@ -264,9 +285,9 @@ impl Card {
             data_scope,
             context,
             history: around.history,
-            summary: ask.summary().map(|summary| masking.text(summary)),
-            justification: ask.justification().map(|reason| masking.text(reason)),
-            links: ask.links().iter().map(|link| Link { title: masking.text(&link.title), url: masking.text(&link.url) }).collect(),
+            summary: ask.summary.as_deref().map(|summary| masking.text(summary)),
+            justification: ask.justification.as_deref().map(|reason| masking.text(reason)),
+            links: ask.links.iter().map(|link| Link { title: masking.text(&link.title), url: masking.text(&link.url) }).collect(),
             parameters: pretty(&shown.value),
             changes,
             seats,
@@ -278,10 +299,10 @@ impl Card {
             expires_at: asked.expires_at,
             rules: asked.policy.rules.clone(),
             reviews,
-            may_approve: ask.allows(Decision::Approve.as_str()),
+            may_approve: ask.allows(Allowed::Approve),
             needs_comment: request.requirements().needs_comment(),
-            deny_options: ask.deny_options().to_vec(),
-            warnings,
+            deny_options: ask.deny_options.clone(),
+            warnings: flags.notices(),
             masked: masking.count,
         }
     }
@@ -330,6 +351,15 @@ impl Masking {
     }
 }
 
+/// Who may sit there, without the count.
+fn seat_label(seat: &SeatSpec) -> String {
+    match seat {
+        SeatSpec::Group { group, .. } => group.clone(),
+        SeatSpec::Any { any, .. } => any.join(" or "),
+        SeatSpec::Person { person } => person.clone(),
+    }
+}
+
 fn pretty(object: &Map<String, Value>) -> String {
     serde_json::to_string_pretty(object).unwrap_or_else(|_| "{}".to_owned())
 }
@@ -375,8 +405,6 @@ fn phase(
             Phase::Denied { by: names(by).into_iter().next(), at: *at, reason: reason.as_deref().map(|reason| masking.text(reason)) }
         }
         State::Expired { at } => Phase::Expired { at: *at },
-        State::Cancelled { at, reason, .. } => {
-            Phase::Cancelled { at: *at, reason: reason.as_deref().map(|reason| masking.text(reason)) }
-        }
+        State::Cancelled { at, reason, .. } => Phase::Cancelled { at: *at, reason: reason.as_deref().map(|reason| masking.text(reason)) },
     }
 }

@@ -223,7 +223,7 @@ fn matches_bound(request: &Request, bound: &Bound) -> bool {
     match bound {
         Bound::Digest(digest) => digest == request.digest(),
         Bound::Parameters(parameters) => {
-            digest::digest(asked.ask.action(), &asked.client.id, &asked.nonce, parameters, asked.ask.resource()) == *request.digest()
+            digest::digest(asked.ask.action(), &asked.client.id, asked.nonce, parameters, asked.ask.resource()) == *request.digest()
         }
     }
 }

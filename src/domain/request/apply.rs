@@ -4,6 +4,7 @@
 
 use super::review::{Act, Decision, Recheck, Review};
 use super::{Approval, DecidedBy, Effect, Grant, Minted, Outcome, Refused, Request, State, Status, Transition, feedback};
+use crate::domain::ask::Allowed;
 use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::digest::{self, Digest};
 use crate::domain::ids::{ClientId, GrantId, PersonId, ReviewId};
@@ -75,7 +76,9 @@ impl Request {
             }
             (Status::Pending, Event::Cancel { client, reason }) => self.cancel(client, reason, now),
             (Status::Pending, Event::Expire) => self.expire(now),
-            (Status::Pending, Event::Revoke { .. } | Event::Mint(_) | Event::Redeem { .. } | Event::Outcome(_)) => Err(Refused::NotApproved),
+            (Status::Pending, Event::Revoke { .. } | Event::Mint(_) | Event::Redeem { .. } | Event::Outcome(_)) => {
+                Err(Refused::NotApproved)
+            }
             (Status::Approved, Event::Revoke { by, reason }) => self.revoke(by, reason, now),
             (Status::Approved, Event::Mint(minted)) => self.mint(minted, now),
             (Status::Approved, Event::Redeem { jti, by, void_before }) => self.redeem(&jti, by, void_before, now),
@@ -273,7 +276,7 @@ impl Reviewing {
     }
 
     fn approve(self, mut request: Request) -> Result<Transition, Refused> {
-        if !request.asked.ask.allows(Decision::Approve.as_str()) {
+        if !request.asked.ask.allows(Allowed::Approve) {
             return Err(Refused::NotOffered("approve"));
         }
         self.demand_comment(&request.live.requirements)?;
@@ -289,12 +292,16 @@ impl Reviewing {
         let Act::Deny { option } = &self.act else { return Err(Refused::Stale) };
         let title = match option {
             None => None,
-            Some(name) => Some(request.asked.ask.deny_option_title(name).ok_or(Refused::UnknownOption)?.to_owned()),
+            Some(name) => {
+                let known = request.asked.ask.deny_options.iter().find(|known| known.name == *name);
+                Some(known.ok_or(Refused::UnknownOption)?.title.clone())
+            }
         };
         let review = self.review(&request, Decision::Deny, option.clone(), false);
         // Somebody who approved before and now denies no longer fills a seat.
         withdraw(&mut request, self.reviewer.person());
-        let feedback = feedback::denied_by_person(self.reviewer.name(), self.reviewer.standing(), title.as_deref(), self.comment.as_deref());
+        let feedback =
+            feedback::denied_by_person(self.reviewer.name(), self.reviewer.standing(), title.as_deref(), self.comment.as_deref());
         let mut denied = request
             .entry(Kind::RequestDenied, Actor::Person(self.reviewer.person().clone()))
             .with("by", "people")
@@ -313,14 +320,11 @@ impl Reviewing {
 
     fn edit(self, mut request: Request) -> Result<Transition, Refused> {
         let Act::Edit { parameters, evaluation, .. } = &self.act else { return Err(Refused::Stale) };
-        if !request.asked.ask.allows(Decision::Edit.as_str()) {
+        if !request.asked.ask.allows(Allowed::Edit) {
             return Err(Refused::NotOffered("edit"));
         }
-        request
-            .asked
-            .ask
-            .check_edit(request.parameters(), parameters, request.live.requirements.edit.as_deref())
-            .map_err(Refused::EditOutOfBounds)?;
+        let schema = request.asked.ask.edit_schema.as_ref().ok_or(Refused::NotOffered("edit"))?;
+        schema.check(request.parameters(), parameters, request.live.requirements.edit.as_deref()).map_err(Refused::EditOutOfBounds)?;
         if evaluation.effect == PolicyEffect::Deny {
             return Err(Refused::EditDeniedByPolicy(evaluation.explanation.clone()));
         }
@@ -330,7 +334,7 @@ impl Reviewing {
             return Err(Refused::Stale);
         }
         let asked = &request.asked;
-        let digest = digest::digest(asked.ask.action(), &asked.client.id, &asked.nonce, parameters, asked.ask.resource());
+        let digest = digest::digest(&asked.ask.action, &asked.client.id, asked.nonce, parameters, asked.ask.resource.as_ref());
         if digest == request.live.digest || request.live.past_digests.contains(&digest) {
             return Err(Refused::EditRepeats);
         }

@@ -39,9 +39,10 @@ impl Request {
         match self.state() {
             State::Pending => None,
             State::Denied { feedback, .. } => Some(feedback.clone()),
-            State::Expired { at } => {
-                Some(format!("Expired at {}: nobody decided in time. The action must not run; ask again if it is still needed.", clock_time(*at)))
-            }
+            State::Expired { at } => Some(format!(
+                "Expired at {}: nobody decided in time. The action must not run; ask again if it is still needed.",
+                clock_time(*at)
+            )),
             State::Cancelled { .. } => Some("Cancelled by the client that asked. The action must not run.".to_owned()),
             State::Approved(approval) => self.grant_reason(now, void_before).map(|reason| match reason {
                 GrantReason::Redeemed => "The grant of this approval was already redeemed. Ask again to run the action again.".to_owned(),

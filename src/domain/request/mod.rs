@@ -21,7 +21,7 @@ mod transition;
 mod tests;
 
 pub use apply::Event;
-pub use open::{Asked, ClientRef, Opening};
+pub use open::{Asked, ClientRef, OnBehalfOf, Opening, PolicyOutcome};
 pub use refused::Refused;
 pub use review::{Act, Decision, Recheck, Review};
 pub use transition::{Effect, Transition};
@@ -221,12 +221,25 @@ pub struct Outcome {
     pub status: OutcomeStatus,
     /// The caller's words.
     pub detail: Option<String>,
-    /// What was touched: `{type, id, count?}`.
-    pub touched: Vec<Value>,
+    /// What was touched.
+    pub touched: Vec<Touched>,
     /// When it was reported.
     pub at: Timestamp,
     /// By which client.
     pub by: ClientId,
+}
+
+/// Something that the action touched.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Touched {
+    /// Kind of thing.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Which one.
+    pub id: String,
+    /// How many of it, when that is countable.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub count: Option<u64>,
 }
 
 /// The word of an outcome.
@@ -344,7 +357,7 @@ impl Request {
     /// The parameters that an approval is for: edited or original.
     #[must_use]
     pub fn parameters(&self) -> &Map<String, Value> {
-        self.live.final_parameters.as_ref().unwrap_or_else(|| self.asked.ask.parameters())
+        self.live.final_parameters.as_ref().unwrap_or_else(|| &self.asked.ask.parameters)
     }
 
     /// The edited parameters, when somebody edited.

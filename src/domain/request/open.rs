@@ -98,8 +98,8 @@ impl Request {
     pub fn open(opening: Opening, now: Timestamp) -> Transition {
         let Opening { id, client, on_behalf_of, ask, nonce, commitment_key, evaluation, policy_version } = opening;
         let requirements = evaluation.requirements;
-        let digest = digest::digest(ask.action(), &client.id, &nonce, ask.parameters(), ask.resource());
-        let lifetime = ask.expires_in().map_or(requirements.expires_in, |asked| asked.min(requirements.expires_in));
+        let digest = digest::digest(&ask.action, &client.id, nonce, &ask.parameters, ask.resource.as_ref());
+        let lifetime = ask.expires_in.map_or(requirements.expires_in, |asked| asked.min(requirements.expires_in));
         let asked = Asked {
             digest: digest.clone(),
             policy: PolicyOutcome {
@@ -150,7 +150,9 @@ impl Request {
                     .with("rules", asked.policy.rules.clone()),
             ),
             State::Denied { .. } => events.push(
-                Entry::new(Kind::RequestDenied, Actor::System, Some(&asked.id)).with("by", "policy").with("rules", asked.policy.rules.clone()),
+                Entry::new(Kind::RequestDenied, Actor::System, Some(&asked.id))
+                    .with("by", "policy")
+                    .with("rules", asked.policy.rules.clone()),
             ),
             State::Pending | State::Expired { .. } | State::Cancelled { .. } => {}
         }
@@ -163,7 +165,7 @@ impl Request {
 fn created_event(asked: &Asked) -> Entry {
     let ask = &asked.ask;
     let mut event = Entry::new(Kind::RequestCreated, Actor::Client(asked.client.id.clone()), Some(&asked.id))
-        .with("action", ask.action())
+        .with("action", ask.action.as_str())
         .with("digest", asked.digest.to_string())
         .with("effect", asked.policy.effect.as_str())
         .with("policy_version", asked.policy.version.clone())
@@ -180,7 +182,7 @@ fn created_event(asked: &Asked) -> Entry {
     }
     let key = asked.commitment_key.as_bytes();
     let mut commitments = serde_json::Map::new();
-    for (name, text) in [("summary", ask.summary()), ("justification", ask.justification())] {
+    for (name, text) in [("summary", &ask.summary), ("justification", &ask.justification)] {
         if let Some(text) = text {
             commitments.insert(name.to_owned(), Value::from(digest::commitment(key, text)));
         }

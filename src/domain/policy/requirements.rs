@@ -1,0 +1,263 @@
+//! Owns what a review asks for: seats, what must be said, where to ask, how long, and how two such demands add up.
+//!
+//! Never loosens anything: adding up takes the stricter of the two at every point. The JSON form is stored with the request.
+
+use crate::domain::seats::{self, Candidate, SeatSpec};
+use std::collections::BTreeSet;
+
+/// Pending that long, then expired, when no route says otherwise (seconds).
+pub const DEFAULT_EXPIRES_IN: u64 = 3_600;
+/// Approved but unused that long, then lapsed, when no route says otherwise (seconds).
+pub const DEFAULT_APPROVAL_VALID: u64 = 900;
+
+/// Something that must be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Require {
+    /// The caller's reason.
+    Justification,
+    /// The caller's resource.
+    Resource,
+    /// The person the caller acts for.
+    OnBehalfOf,
+    /// The approver's comment.
+    Comment,
+}
+
+impl Require {
+    /// All of them, by the word used in the file.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("justification", Self::Justification),
+        ("resource", Self::Resource),
+        ("on_behalf_of", Self::OnBehalfOf),
+        ("comment", Self::Comment),
+    ];
+
+    /// The word used in the file and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Justification => "justification",
+            Self::Resource => "resource",
+            Self::OnBehalfOf => "on_behalf_of",
+            Self::Comment => "comment",
+        }
+    }
+}
+
+/// Where a card is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Destination {
+    /// A Slack conversation: `{"slack": {"channel": "C0123"}}`.
+    Slack {
+        /// A channel id; a user id sends a direct message.
+        channel: String,
+    },
+}
+
+/// Everything that one request needs in order to be approved.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirements {
+    /// The quorum. With no seat at all a request is never approved.
+    pub seats: Vec<SeatSpec>,
+    /// What the caller and the approvers must give.
+    pub require: BTreeSet<Require>,
+    /// CEL expressions, all of which must hold for an approver.
+    pub reviewer_when: Vec<String>,
+    /// Who gets the card, in the order of the file.
+    pub destinations: Vec<Destination>,
+    /// Pending that many seconds, then expired. The caller may ask for less.
+    pub expires_in: u64,
+    /// Approved but unused that many seconds, then lapsed.
+    pub approval_valid: u64,
+    /// A grant lives at most that many seconds; the configuration's `[grants] ttl` and the caller may ask for less.
+    pub grant_ttl: Option<u64>,
+    /// JSON pointers into `parameters` that a reviewer may change at most; absent: as the caller's `edit_schema` says; empty: nothing.
+    pub edit: Option<Vec<String>>,
+}
+
+impl Default for Requirements {
+    /// Nobody is asked and nothing is limited beyond the defaults.
+    fn default() -> Self {
+        Self {
+            seats: Vec::new(),
+            require: BTreeSet::new(),
+            reviewer_when: Vec::new(),
+            destinations: Vec::new(),
+            expires_in: DEFAULT_EXPIRES_IN,
+            approval_valid: DEFAULT_APPROVAL_VALID,
+            grant_ttl: None,
+            edit: None,
+        }
+    }
+}
+
+impl Requirements {
+    /// What satisfies both: seats by the largest count per place, everything demanded by either, the shortest times, the edits both allow.
+    #[must_use]
+    pub fn stricter(&self, other: &Self) -> Self {
+        let mut sum = self.clone();
+        seats::merge(&mut sum.seats, &other.seats);
+        sum.require.extend(&other.require);
+        extend_once(&mut sum.reviewer_when, &other.reviewer_when);
+        extend_once(&mut sum.destinations, &other.destinations);
+        sum.expires_in = sum.expires_in.min(other.expires_in);
+        sum.approval_valid = sum.approval_valid.min(other.approval_valid);
+        sum.limit(other.grant_ttl, other.edit.as_deref());
+        sum
+    }
+
+    /// The approver must write a comment.
+    pub fn needs_comment(&self) -> bool {
+        self.require.contains(&Require::Comment)
+    }
+
+    /// The groups that any seat names.
+    pub fn seat_groups(&self) -> BTreeSet<&str> {
+        self.seats
+            .iter()
+            .flat_map(|seat| match seat {
+                SeatSpec::Group { group, .. } => vec![group.as_str()],
+                SeatSpec::Any { any, .. } => any.iter().map(String::as_str).collect(),
+                SeatSpec::Person { .. } => Vec::new(),
+            })
+            .collect()
+    }
+
+    /// The seats in words: `1 of data-governance and 2 of security`.
+    pub fn describe_seats(&self) -> String {
+        join_words(self.seats.iter().map(ToString::to_string))
+    }
+
+    /// The seats that `seated` leave open, in words.
+    pub fn describe_open_seats(&self, seated: &[Candidate]) -> String {
+        let filling = seats::fill(&self.seats, seated);
+        let open = self.seats.iter().zip(&filling.filled_by).filter(|(seat, filled)| filled.len() < seat.count() as usize);
+        join_words(open.map(|(seat, _)| seat.to_string()))
+    }
+
+    /// Tightens what the grant and an edit may be.
+    pub(super) fn limit(&mut self, grant_ttl: Option<u64>, edit: Option<&[String]>) {
+        self.grant_ttl = match (self.grant_ttl, grant_ttl) {
+            (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
+        self.edit = match (self.edit.take(), edit) {
+            (Some(mine), Some(theirs)) => Some(intersect(&mine, theirs)),
+            (mine, theirs) => mine.or_else(|| theirs.map(<[String]>::to_vec)),
+        };
+    }
+}
+
+fn join_words(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<String> = words.collect();
+    if words.is_empty() { "nobody".to_owned() } else { words.join(" and ") }
+}
+
+fn extend_once<T: Clone + PartialEq>(list: &mut Vec<T>, more: &[T]) {
+    for item in more {
+        if !list.contains(item) {
+            list.push(item.clone());
+        }
+    }
+}
+
+/// The places that lie under a pointer of each list.
+fn intersect(left: &[String], right: &[String]) -> Vec<String> {
+    let mut both = Vec::new();
+    for mine in left {
+        for theirs in right {
+            if is_within(theirs, mine) {
+                extend_once(&mut both, std::slice::from_ref(theirs));
+            } else if is_within(mine, theirs) {
+                extend_once(&mut both, std::slice::from_ref(mine));
+            }
+        }
+    }
+    both
+}
+
+/// Whether `pointer` is `place` or lies below it.
+fn is_within(pointer: &str, place: &str) -> bool {
+    pointer.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(name: &str, count: u32) -> SeatSpec {
+        SeatSpec::Group { group: name.to_owned(), count }
+    }
+
+    fn slack(channel: &str) -> Destination {
+        Destination::Slack { channel: channel.to_owned() }
+    }
+
+    #[test]
+    fn adding_up_is_the_stricter_at_every_point() {
+        let left = Requirements {
+            seats: vec![group("a", 1), group("b", 2)],
+            require: [Require::Comment].into(),
+            reviewer_when: vec!["x".to_owned()],
+            destinations: vec![slack("C1")],
+            expires_in: 600,
+            approval_valid: 900,
+            grant_ttl: Some(90),
+            edit: Some(vec!["/a".to_owned(), "/b/c".to_owned(), "/only-left".to_owned()]),
+        };
+        let right = Requirements {
+            seats: vec![group("b", 1), group("c", 1)],
+            require: [Require::Justification].into(),
+            reviewer_when: vec!["x".to_owned(), "y".to_owned()],
+            destinations: vec![slack("C2"), slack("C1")],
+            expires_in: 3_600,
+            approval_valid: 60,
+            grant_ttl: Some(30),
+            edit: Some(vec!["/a/x".to_owned(), "/b".to_owned(), "/ab".to_owned()]),
+        };
+        let sum = Requirements {
+            seats: vec![group("a", 1), group("b", 2), group("c", 1)],
+            require: [Require::Justification, Require::Comment].into(),
+            reviewer_when: vec!["x".to_owned(), "y".to_owned()],
+            destinations: vec![slack("C1"), slack("C2")],
+            expires_in: 600,
+            approval_valid: 60,
+            grant_ttl: Some(30),
+            edit: Some(vec!["/a/x".to_owned(), "/b/c".to_owned()]),
+        };
+        assert_eq!(left.stricter(&right), sum);
+        assert_eq!(sum.stricter(&right), sum);
+        assert_eq!(Requirements::default().stricter(&sum), sum);
+    }
+
+    #[test]
+    fn edit_left_out_limits_nothing_and_empty_allows_nothing() {
+        let with = |edit: Option<&[&str]>| Requirements {
+            edit: edit.map(|list| list.iter().map(|&text| text.to_owned()).collect()),
+            ..Requirements::default()
+        };
+        assert_eq!(with(None).stricter(&with(Some(&["/a"]))), with(Some(&["/a"])));
+        assert_eq!(with(Some(&["/a"])).stricter(&with(None)), with(Some(&["/a"])));
+        assert_eq!(with(Some(&["/a"])).stricter(&with(Some(&[]))), with(Some(&[])));
+        assert_eq!(with(Some(&[""])).stricter(&with(Some(&["/a"]))), with(Some(&["/a"])));
+        assert_eq!(with(Some(&["/a"])).stricter(&with(Some(&["/ab"]))), with(Some(&[])));
+    }
+
+    #[test]
+    fn the_json_form_is_read_back_and_closed() {
+        let text = r#"{"seats":[{"group":"a","count":1}],"require":["on_behalf_of"],"reviewer_when":[],"destinations":[{"slack":{"channel":"C1"}}],"expires_in":60,"approval_valid":900,"grant_ttl":null,"edit":["/a"]}"#;
+        let requirements: Requirements = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&requirements).unwrap(), text);
+        assert!(serde_json::from_str::<Requirements>(&text.replace("\"edit\"", "\"edits\"")).is_err());
+    }
+
+    #[test]
+    fn the_words_of_require_are_those_of_its_json() {
+        for (word, require) in Require::ALL {
+            assert_eq!(serde_json::to_string(&require).unwrap(), format!("\"{word}\""));
+            assert_eq!(require.as_str(), word);
+        }
+    }
+}

@@ -96,7 +96,7 @@ pub fn digest(
 /// A commitment to a text under a key that can be erased: `hmac-sha256:` and 64 lower hex characters.
 /// This is how free text enters the audit log.
 #[must_use]
-#[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104 §3)")]
+#[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "HMAC takes keys of any length (RFC 2104 §3)")]
 pub fn commitment(key: &[u8], text: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
     mac.update(text.as_bytes());

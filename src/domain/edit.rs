@@ -368,7 +368,9 @@ fn find_masks(value: &Value, original: &Value, at: String, found: &mut Vec<Strin
     match value {
         Value::String(text) if text.contains(MASK) && original.pointer(&at).is_none_or(|before| before != value) => found.push(at),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, item)| find_masks(item, original, format!("{at}/{index}"), found))
+            for (index, item) in items.iter().enumerate() {
+                find_masks(item, original, format!("{at}/{index}"), found);
+            }
         }
         Value::Object(members) => {
             for (name, member) in members {

@@ -5,10 +5,9 @@
 //! crash another one takes it over. A post whose answer was lost is posted again: both cards carry the same digest.
 
 use super::Engine;
-use crate::chat::{ChatPlatform, DeliveryError, Posted};
+use crate::chat::{ChatPlatform, DeliveryError};
 use crate::domain::audit::{Actor, Entry, Kind};
-use crate::domain::card::{Card, History, Surroundings};
-use crate::domain::policy::Destination;
+use crate::domain::card::{Card, History, Posted, Surroundings};
 use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
 use crate::engine::Failure;
@@ -55,7 +54,7 @@ impl Engine {
         let card = Card::of(&request, &self.surroundings(&request).await?, now);
         let sent = match &delivery.posted {
             Some(posted) => platform.update(posted, &card).await,
-            None => platform.post(&Destination::of(&delivery.platform, &delivery.channel), &card).await,
+            None => platform.post(&delivery.channel, &card).await,
         };
         match sent {
             Ok(posted) => self.sent(&delivery, &request, posted).await,
@@ -114,10 +113,10 @@ impl Engine {
     /// When the store fails.
     pub async fn surroundings(&self, request: &Request) -> Result<Surroundings, Failure> {
         let client = self.store.client(&request.asked().client.id).await?;
-        let history = self.history(&request.asked().client.id, request.asked().ask.action()).await?;
+        let history = self.history(&request.asked().client.id, &request.asked().ask.action).await?;
         let pending = !request.status().is_terminal();
         Ok(Surroundings {
-            history: History { approved: history.approved_24h, denied: history.denied_24h, expired: history.expired_24h },
+            history: History { approved: u64::from(history.approved_24h), denied: u64::from(history.denied_24h), expired: u64::from(history.expired_24h) },
             eligible: if pending { self.eligible(request).await } else { None },
             void_before: client.as_ref().and_then(|client| client.void_before),
             frozen: client.is_none_or(|client| client.frozen_at.is_some()),

@@ -27,7 +27,7 @@ impl Engine {
                 other => other?,
             };
             let after = transition.after().clone();
-            match self.store.commit(Commit::new(transition)).await {
+            match self.commit(Commit::new(transition)).await {
                 Ok(()) => return Ok(after),
                 Err(CommitError::Conflict) => {}
                 Err(CommitError::IdempotencyTaken) => return Err(Failure::Internal),
@@ -54,7 +54,11 @@ impl Engine {
         let request = self.visible(caller, id).await?;
         self.may_revoke(caller, &request).await?;
         let by = caller.actor();
-        self.transact(id, |request, now| request.apply(Event::Revoke { by: by_for(&by, &request), reason: reason.clone() }, now)).await
+        self.transact(id, |request, now| {
+            let by = by_for(&by, &request);
+            request.apply(Event::Revoke { by, reason: reason.clone() }, now)
+        })
+        .await
     }
 
     async fn may_revoke(&self, caller: &Caller, request: &Request) -> Result<(), Failure> {
@@ -102,9 +106,6 @@ impl Engine {
                 Err(Failure::Refused(_)) => {}
                 Err(other) => return Err(other),
             }
-        }
-        if expired > 0 {
-            self.bell.notify_one();
         }
         Ok(expired)
     }

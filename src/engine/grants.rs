@@ -11,6 +11,8 @@ use crate::domain::ids::GrantId;
 use crate::domain::request::{Event, Grant, GrantReason, Minted, Refused, Request};
 use crate::domain::time::Timestamp;
 use crate::store::{Commit, CommitError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -84,7 +86,7 @@ impl Engine {
                 }
             };
             let after = transition.after().clone();
-            match self.store.commit(Commit::new(transition)).await {
+            match self.commit(Commit::new(transition)).await {
                 Ok(()) => request = after,
                 Err(CommitError::Conflict) => request = self.reload(&request).await?,
                 Err(CommitError::IdempotencyTaken) => return Err(Failure::Internal),
@@ -103,7 +105,8 @@ impl Engine {
     pub fn present_token(&self, request: &Request, now: Timestamp) -> Option<Token> {
         match &request.approved()?.grant {
             Grant::Minted(minted) if minted.expires_at > now => {
-                let token = self.data_key.open(&minted.sealed, minted.jti.as_str().as_bytes()).inspect_err(|_| tracing::error!(jti = %minted.jti, "a kept grant cannot be decrypted; is this the right master key?")).ok()?;
+                let sealed = BASE64.decode(&minted.sealed).ok()?;
+                let token = self.data_key.open(minted.jti.as_str(), &sealed).inspect_err(|_| tracing::error!(jti = %minted.jti, "a kept grant cannot be decrypted; is this the right master key?")).ok()?;
                 Some(Token { token: String::from_utf8(token).ok()?, jti: minted.jti.clone(), expires_at: minted.expires_at })
             }
             Grant::Unminted | Grant::Minted(_) | Grant::Redeemed { .. } | Grant::Revoked { .. } => None,
@@ -113,15 +116,15 @@ impl Engine {
     /// Signs a token for an approved request; its life is the shortest of what caller, rule and configuration say.
     pub(super) fn mint_for(&self, request: &Request, now: Timestamp) -> Result<Minted, Failure> {
         let approval = request.approved().ok_or(Failure::Internal)?;
-        let asked = request.asked().ask.grant_ttl().unwrap_or(self.settings.grant_ttl.as_secs());
+        let asked = request.asked().ask.grant.as_ref().and_then(|grant| grant.ttl).unwrap_or(self.settings.grant_ttl.as_secs());
         let ttl = request.requirements().grant_ttl.map_or(asked, |rule| rule.min(asked)).clamp(SHORTEST, LONGEST);
         // `exp` has whole seconds: round down, so that the token never outlives what the server remembers of it.
         let until = now.plus(Duration::from_secs(ttl)).min(approval.valid_until);
         let expires_at = Timestamp::from_millis(until.as_seconds() * 1_000);
         let jti = GrantId::new(now, self.random.bytes());
         let token = self.signer.sign(request, &jti, now, expires_at).ok_or(Failure::Internal)?;
-        let sealed = self.data_key.seal(token.as_bytes(), jti.as_str().as_bytes(), self.random.bytes()).map_err(|_| Failure::Internal)?;
-        Ok(Minted { jti, expires_at, sealed })
+        let sealed = self.data_key.seal(jti.as_str(), token.as_bytes()).map_err(|_| Failure::Internal)?;
+        Ok(Minted { jti, expires_at, sealed: BASE64.encode(sealed) })
     }
 
     /// Uses a grant, once. A refusal consumes nothing and is an audit event.
@@ -162,7 +165,7 @@ impl Engine {
             let event = Event::Redeem { jti: claims.jti.clone(), by: client.id.clone(), void_before: requester.void_before };
             let transition = request.apply(event, now)?;
             let after = transition.after().clone();
-            match self.store.commit(Commit::new(transition).unless_frozen()).await {
+            match self.commit(Commit::new(transition).unless_frozen()).await {
                 Ok(()) => return Ok(Redeemed { request: after, jti: claims.jti.clone(), at: now }),
                 Err(CommitError::Conflict) => {}
                 Err(CommitError::IdempotencyTaken) => return Err(Failure::Internal),
@@ -223,7 +226,7 @@ fn matches_bound(request: &Request, bound: &Bound) -> bool {
     match bound {
         Bound::Digest(digest) => digest == request.digest(),
         Bound::Parameters(parameters) => {
-            digest::digest(asked.ask.action(), &asked.client.id, asked.nonce, parameters, asked.ask.resource()) == *request.digest()
+            digest::digest(&asked.ask.action, &asked.client.id, asked.nonce, parameters, asked.ask.resource.as_ref()) == *request.digest()
         }
     }
 }

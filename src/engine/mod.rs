@@ -17,20 +17,19 @@ pub mod people;
 pub mod review;
 pub mod signer;
 pub mod taps;
-pub mod view;
 pub mod waiters;
 pub mod worker;
 
 pub use failure::Failure;
 
 use crate::chat::ChatPlatform;
-use crate::config::keys::DataKey;
 use crate::directory::Directory;
+use crate::keys::{AuditKey, Subkey};
 use crate::domain::audit::Entry;
 use crate::domain::policy::Policy;
 use crate::domain::time::Clock;
 use crate::runtime::Random;
-use crate::store::Store;
+use crate::store::{Commit, CommitError, Store};
 use signer::GrantSigner;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -65,15 +64,19 @@ pub struct Engine {
     /// The key of the grants.
     pub signer: GrantSigner,
     /// Encrypts what must be kept but not read.
-    pub data_key: DataKey,
+    pub data_key: Subkey,
+    /// Signs the head of the log.
+    pub audit_key: AuditKey,
     /// Callers that wait.
     pub waiters: Arc<Waiters>,
     /// Configuration.
     pub settings: Settings,
     /// The active policy.
     pub active_policy: RwLock<Arc<Policy>>,
-    /// Rings when there is work for the background.
-    pub bell: Notify,
+    /// Rings when a card must be posted or redrawn.
+    pub cards: Notify,
+    /// Rings when a tap came in.
+    pub taps: Notify,
 }
 
 impl std::fmt::Debug for Engine {
@@ -92,6 +95,16 @@ impl Engine {
     /// Makes another policy the active one; the store has it already.
     pub fn activate(&self, policy: Arc<Policy>) {
         *self.active_policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    /// Commits, and rings for the cards when they changed. The only way in which a use case writes a request.
+    pub(in crate::engine) async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
+        let draws = commit.draws();
+        self.store.commit(commit).await?;
+        if draws {
+            self.cards.notify_one();
+        }
+        Ok(())
     }
 
     /// Records that a known caller or person was refused. Repeats within a minute become one event with a count.

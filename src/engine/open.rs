@@ -2,17 +2,16 @@
 //!
 //! Never waits and never reviews. Asks the directory for one thing only: the person the action is for.
 
-use super::caller::{Caller, Client, Scope};
+use super::caller::{Client, Scope};
 use super::people::identity_of;
 use super::{Engine, Failure};
 use crate::domain::ask::Ask;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::RequestId;
-use crate::domain::policy::{self, Effect, Evaluation, Facts, Policy, Require};
+use crate::domain::policy::{self, Effect, Evaluation, Facts, PersonFacts, Policy, Require};
 use crate::domain::request::{OnBehalfOf, Opening, Request};
 use crate::domain::digest::Nonce;
 use crate::domain::person::Person;
-use crate::domain::policy::glob;
 use crate::store::{Commit, CommitError, Idempotency};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +72,7 @@ impl Engine {
         if let Some(key) = &key {
             commit = commit.idempotency(Idempotency { client: client.id.clone(), key: key.key.clone(), body_hash: key.body });
         }
-        match self.store.commit(commit).await {
+        match self.commit(commit).await {
             Ok(()) => Ok(Opened { request, replayed: false }),
             Err(CommitError::IdempotencyTaken) => {
                 let request = self.replay(client, key.as_ref()).await?.ok_or(Failure::Internal)?;
@@ -88,15 +87,10 @@ impl Engine {
     ///
     /// # Errors
     /// As for a create.
-    pub async fn evaluate(&self, caller: &Caller, ask: &Ask) -> Result<(Arc<Policy>, Evaluation), Failure> {
+    pub async fn evaluate(&self, client: &Client, ask: &Ask) -> Result<(Arc<Policy>, Evaluation), Failure> {
         let policy = self.policy();
-        let evaluation = match caller {
-            Caller::Client(client) => {
-                let on_behalf_of = self.on_behalf_of(client, ask).await?;
-                self.evaluate_ask(&policy, client, ask, on_behalf_of.as_ref()).await?
-            }
-            Caller::Person(_) => return Err(Failure::forbidden("missing_scope", "Evaluating needs the scope policy:read.")),
-        };
+        let on_behalf_of = self.on_behalf_of(client, ask).await?;
+        let evaluation = self.evaluate_ask(&policy, client, ask, on_behalf_of.as_ref()).await?;
         Ok((policy, evaluation))
     }
 
@@ -114,10 +108,10 @@ impl Engine {
     }
 
     async fn on_behalf_of(&self, client: &Client, ask: &Ask) -> Result<Option<Person>, Failure> {
-        let Some(named) = ask.on_behalf_of() else { return Ok(None) };
+        let Some(named) = &ask.on_behalf_of else { return Ok(None) };
         let not_allowed =
             || Failure::forbidden("on_behalf_of_not_allowed", "This client may not ask on behalf of that person; its may_act_for does not cover them.");
-        let covers = |email: &str| client.may_act_for.iter().any(|pattern| glob::matches(&pattern.to_lowercase(), &email.to_lowercase()));
+        let covers = |email: &str| client.may_act_for.iter().any(|pattern| policy::glob_matches(&pattern.to_lowercase(), &email.to_lowercase()));
         let identity = identity_of(named);
         if matches!(&identity, crate::directory::Identity::Email(email) if !covers(email)) || client.may_act_for.is_empty() {
             return Err(not_allowed());
@@ -137,7 +131,7 @@ impl Engine {
     }
 
     async fn check_audience(&self, client: &Client, ask: &Ask) -> Result<(), Failure> {
-        let Some(audience) = ask.grant_audience().filter(|audience| *audience != client.name) else { return Ok(()) };
+        let Some(audience) = ask.grant.as_ref().and_then(|grant| grant.audience.as_deref()).filter(|audience| *audience != client.name) else { return Ok(()) };
         let known = self.store.client_by_name(audience).await?;
         if known.is_some_and(|audience| audience.enabled && audience.may(Scope::GrantsRedeem)) {
             return Ok(());
@@ -146,14 +140,14 @@ impl Engine {
     }
 
     async fn evaluate_ask(&self, policy: &Arc<Policy>, client: &Client, ask: &Ask, behalf: Option<&Person>) -> Result<Evaluation, Failure> {
-        let history = if policy.uses_history() { self.history(&client.id, ask.action()).await? } else { policy::History::default() };
+        let history = if policy.uses_history() { self.history(&client.id, &ask.action).await? } else { policy::History::default() };
         let facts = Facts {
-            action: ask.action(),
-            resource: ask.resource(),
-            parameters: ask.parameters(),
-            context: ask.context(),
+            action: &ask.action,
+            resource: ask.resource.as_ref(),
+            parameters: &ask.parameters,
+            context: ask.context.as_ref(),
             client: policy::ClientFacts { id: client.id.as_str(), name: &client.name, owner: client.owner.as_deref() },
-            on_behalf_of: behalf.map(|person| &person.record),
+            on_behalf_of: behalf.map(|person| PersonFacts { email: &person.email, record: &person.record }),
             history,
             now: self.clock.now(),
         };
@@ -181,9 +175,9 @@ fn demand(evaluation: &Evaluation, ask: &Ask) -> Result<(), Failure> {
         .iter()
         .filter_map(|require| {
             let (absent, name) = match require {
-                Require::Justification => (ask.justification().is_none_or(|text| text.trim().is_empty()), "justification"),
-                Require::Resource => (ask.resource().is_none(), "resource"),
-                Require::OnBehalfOf => (ask.on_behalf_of().is_none(), "on_behalf_of"),
+                Require::Justification => (!ask.has_justification(), "justification"),
+                Require::Resource => (ask.resource.is_none(), "resource"),
+                Require::OnBehalfOf => (ask.on_behalf_of.is_none(), "on_behalf_of"),
                 Require::Comment => return None,
             };
             absent.then(|| FieldError::new(format!("/{name}"), "is required by the policy for this action"))

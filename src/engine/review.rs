@@ -12,7 +12,7 @@ use crate::domain::edit;
 use crate::domain::ids::{PersonId, RequestId, ReviewId};
 use crate::domain::mask;
 use crate::domain::person::{Person, Via};
-use crate::domain::policy::{self, Evaluation, Facts, History, Policy};
+use crate::domain::policy::{self, Evaluation, Facts, History, PersonFacts, Policy};
 use crate::domain::request::{Act, Decision, Event, Recheck, Refused, Request, State, Transition};
 use crate::domain::reviewer::{self, Circumstances, VerifiedReviewer};
 use crate::store::{Commit, CommitError, TapId};
@@ -84,7 +84,7 @@ impl Engine {
             if let Some(tap) = &tap {
                 commit = commit.finishes(tap.clone());
             }
-            match self.store.commit(commit).await {
+            match self.commit(commit).await {
                 Ok(()) => return Ok(Reviewed { request: after, repeated: false }),
                 Err(CommitError::Conflict) => {}
                 Err(CommitError::IdempotencyTaken) => return Err(Failure::Internal),
@@ -104,9 +104,9 @@ impl Engine {
         let history = if request.requirements().reviewer_when.is_empty() {
             History::default()
         } else {
-            self.history(&request.asked().client.id, request.asked().ask.action()).await?
+            self.history(&request.asked().client.id, &request.asked().ask.action).await?
         };
-        let behalf = self.behalf_record(&request).await?;
+        let behalf = self.behalf_person(&request).await?;
         let facts = facts(&request, request.parameters(), owner.as_deref(), behalf.as_ref(), history, now);
         let (act, requirements) = self.act(&request, wish, owner.as_deref(), behalf.as_ref(), history).await?;
         let verified = VerifiedReviewer::verify(&request, person, wish.decision, &requirements, &circumstances, &facts, via)
@@ -133,7 +133,7 @@ impl Engine {
         request: &Request,
         wish: &Wish,
         owner: Option<&str>,
-        behalf: Option<&Value>,
+        behalf: Option<&Person>,
         history: History,
     ) -> Result<(Act, policy::Requirements), Failure> {
         let present = request.requirements();
@@ -152,7 +152,7 @@ impl Engine {
                     return Err(Refused::DigestChanged.into());
                 }
                 let edited = wish.parameters.as_ref().ok_or_else(|| Failure::invalid("parameters_required", "/parameters", "is required to edit"))?;
-                let shown = mask::mask_parameters(request.parameters(), request.asked().ask.sensitive());
+                let shown = mask::mask_parameters(request.parameters(), &request.asked().ask.sensitive);
                 let parameters = edit::unmask(request.parameters(), &shown, edited).map_err(Failure::invalid_fields)?;
                 let evaluation = self.evaluate_edit(request, &parameters, owner, behalf, history).await?;
                 let requirements = present.stricter(&evaluation.requirements);
@@ -167,12 +167,12 @@ impl Engine {
         request: &Request,
         parameters: &Map<String, Value>,
         owner: Option<&str>,
-        behalf: Option<&Value>,
+        behalf: Option<&Person>,
         history: History,
     ) -> Result<Evaluation, Failure> {
         let pinned = self.pinned_policy(&request.asked().policy.version).await?;
         let history = if pinned.uses_history() {
-            self.history(&request.asked().client.id, request.asked().ask.action()).await?
+            self.history(&request.asked().client.id, &request.asked().ask.action).await?
         } else {
             history
         };
@@ -195,10 +195,10 @@ impl Engine {
         })
     }
 
-    async fn behalf_record(&self, request: &Request) -> Result<Option<Value>, Failure> {
+    async fn behalf_person(&self, request: &Request) -> Result<Option<Person>, Failure> {
         let Some(behalf) = &request.asked().on_behalf_of else { return Ok(None) };
         match self.present_again(&behalf.id).await {
-            Ok(person) => Ok(person.map(|person| person.record)),
+            Ok(person) => Ok(person),
             // A condition that needs the record then cannot be evaluated, which is a no.
             Err(Failure::DirectoryUnavailable) => Ok(None),
             Err(other) => Err(other),
@@ -261,18 +261,18 @@ fn facts<'a>(
     request: &'a Request,
     parameters: &'a Map<String, Value>,
     owner: Option<&'a str>,
-    behalf: Option<&'a Value>,
+    behalf: Option<&'a Person>,
     history: History,
     now: crate::domain::time::Timestamp,
 ) -> Facts<'a> {
     let asked = request.asked();
     Facts {
-        action: asked.ask.action(),
-        resource: asked.ask.resource(),
+        action: &asked.ask.action,
+        resource: asked.ask.resource.as_ref(),
         parameters,
-        context: asked.ask.context(),
+        context: asked.ask.context.as_ref(),
         client: policy::ClientFacts { id: asked.client.id.as_str(), name: &asked.client.name, owner },
-        on_behalf_of: behalf,
+        on_behalf_of: behalf.map(|person| PersonFacts { email: &person.email, record: &person.record }),
         history,
         now,
     }

@@ -112,7 +112,7 @@ impl GrantSigner {
         };
         let claims = Claims {
             iss: self.issuer.clone(),
-            aud: asked.ask.grant_audience().unwrap_or(&asked.client.name).to_owned(),
+            aud: asked.ask.grant.as_ref().and_then(|grant| grant.audience.as_deref()).unwrap_or(&asked.client.name).to_owned(),
             sub: asked.client.id.to_string(),
             jti: jti.clone(),
             iat: now.as_seconds(),
@@ -123,7 +123,7 @@ impl GrantSigner {
             nonce: asked.nonce.to_string(),
             approvers,
             policy_version: asked.policy.version.clone(),
-            authorization_details: json!([{"type": "urn:countersign:action", "action": asked.ask.action(), "resource": asked.ask.resource()}]),
+            authorization_details: json!([{"type": "urn:countersign:action", "action": asked.ask.action, "resource": asked.ask.resource}]),
         };
         let header = Header { typ: Some(TYPE.to_owned()), kid: Some(self.kid.clone()), ..Header::new(Algorithm::ES256) };
         jsonwebtoken::encode(&header, &claims, &self.encoding)

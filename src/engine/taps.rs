@@ -6,8 +6,7 @@
 
 use super::review::Wish;
 use super::{Engine, Failure};
-use crate::chat::{Account, AccountError, ChatPlatform, Choice, Dialog, Tap};
-use crate::directory::Identity;
+use crate::chat::{AccountError, ChatPlatform, Choice, Dialog, Tap};
 use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::person::Via;
 use crate::domain::request::Decision;
@@ -31,8 +30,9 @@ impl Engine {
     /// # Errors
     /// When nothing was stored: the platform must not be told "ok".
     pub async fn receive(&self, platform: &str, tap: &Tap) -> Result<ReceivedTap, Failure> {
-        let received = self.store.receive_tap(platform, tap, self.clock.now()).await?;
-        self.bell.notify_one();
+        let payload = serde_json::to_string(tap).map_err(|_| Failure::Internal)?;
+        let received = self.store.receive_tap(platform, &tap.dedup_key, &tap.request, &payload, self.clock.now()).await?;
+        self.taps.notify_one();
         Ok(received)
     }
 
@@ -73,29 +73,30 @@ impl Engine {
         let Some(platform) = self.platform(&stored.platform) else {
             return Ok(self.store.finish_tap(&stored.id, "platform_not_configured", self.clock.now()).await?);
         };
-        let tap = &stored.tap;
+        let Ok(tap) = serde_json::from_str::<Tap>(&stored.payload) else {
+            tracing::error!(tap = stored.id.0, "a stored tap cannot be read");
+            return Ok(self.store.finish_tap(&stored.id, "unreadable", self.clock.now()).await?);
+        };
+        let tap = &tap;
         let decision = decision_of(&tap.choice);
         let late = self.clock.now() >= stored.received_at.plus(PATIENCE);
         let identity = match platform.check_account(&tap.account, self.clock.now()).await {
             Ok(facts) => platform.identity(&tap.account, Some(&facts)),
-            Err(AccountError::Refused { code, sentence }) => return self.refuse(stored, &*platform, code, sentence).await,
+            Err(AccountError::Refused { code, sentence }) => return self.refuse(stored, tap, &*platform, code, sentence).await,
             // No answer means no approval, but a no is taken from whoever the directory ties to this account.
             Err(AccountError::Unavailable(_)) if decision == Decision::Deny => platform.identity(&tap.account, None),
             Err(error @ AccountError::Unavailable(_)) => {
-                return if late { self.refuse(stored, &*platform, "took_too_long", TOOK_TOO_LONG).await } else { self.later(stored, &error).await };
+                return if late { self.refuse(stored, tap, &*platform, "took_too_long", TOOK_TOO_LONG).await } else { self.later(stored, tap, &error).await };
             }
         };
         if late {
-            return self.refuse(stored, &*platform, "took_too_long", TOOK_TOO_LONG).await;
+            return self.refuse(stored, tap, &*platform, "took_too_long", TOOK_TOO_LONG).await;
         }
         let wish = wish(tap, decision);
         match self.review(&tap.request, &identity, &wish, Via::Slack, Some(stored.id.clone())).await {
             Ok(reviewed) if reviewed.repeated => Ok(self.store.finish_tap(&stored.id, "repeated", self.clock.now()).await?),
-            Ok(_) => {
-                self.bell.notify_one();
-                Ok(())
-            }
-            Err(failure @ (Failure::Busy | Failure::Unavailable)) => self.later(stored, &failure).await,
+            Ok(_) => Ok(()),
+            Err(failure @ (Failure::Busy | Failure::Unavailable)) => self.later(stored, tap, &failure).await,
             Err(failure) => {
                 // The refusal itself is in the log already.
                 self.store.finish_tap(&stored.id, failure.code(), self.clock.now()).await?;
@@ -105,14 +106,13 @@ impl Engine {
         }
     }
 
-    async fn later(&self, stored: &StoredTap, why: &dyn std::error::Error) -> Result<(), Failure> {
-        tracing::warn!(request.id = %stored.tap.request, why = %why, "a tap cannot be finished yet");
+    async fn later(&self, stored: &StoredTap, tap: &Tap, why: &(dyn std::error::Error + Sync)) -> Result<(), Failure> {
+        tracing::warn!(request.id = %tap.request, why = %why, "a tap cannot be finished yet");
         Ok(self.store.postpone_tap(&stored.id, self.clock.now().plus(PAUSE)).await?)
     }
 
     /// A refusal before the person was checked: an event when the directory knows the account, a metric otherwise.
-    async fn refuse(&self, stored: &StoredTap, platform: &dyn ChatPlatform, code: &'static str, sentence: &str) -> Result<(), Failure> {
-        let tap = &stored.tap;
+    async fn refuse(&self, stored: &StoredTap, tap: &Tap, platform: &dyn ChatPlatform, code: &'static str, sentence: &str) -> Result<(), Failure> {
         metrics::counter!("countersign_taps_refused_total", "reason" => code).increment(1);
         match self.present(&platform.identity(&tap.account, None)).await {
             Ok(Some(person)) => {
@@ -152,15 +152,4 @@ fn wish(tap: &Tap, decision: Decision) -> Wish {
         Choice::Approve | Choice::Deny | Choice::Details | Choice::ApproveFromDetails | Choice::CommentSubmit => None,
     };
     Wish { decision, comment: tap.comment.clone(), option, parameters: None, digest: Some(tap.digest.clone()) }
-}
-
-/// The identity under which a directory knows an account.
-#[must_use]
-pub fn slack_identity(account: &Account, confirmed_email: Option<String>) -> Identity {
-    Identity::Slack {
-        team_id: account.user_team_id.clone().or_else(|| account.team_id.clone()),
-        enterprise_id: account.enterprise_id.clone(),
-        user_id: account.user_id.clone(),
-        confirmed_email,
-    }
 }

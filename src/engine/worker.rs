@@ -8,7 +8,7 @@ use crate::domain::ids::EventId;
 use crate::store::Changed;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 /// How often the database is asked what is due when nothing rings.
@@ -33,14 +33,14 @@ impl Workers {
         let mut tasks = JoinSet::new();
         let name = EventId::new(engine.clock.now(), engine.random.bytes()).to_string();
         tasks.spawn(wake_callers(Arc::clone(engine), stop.subscribe()));
-        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, "expiry", async |engine| engine.expire_due().await));
-        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), Duration::from_secs(5), "refusals", async |engine| engine.flush_refusals().await));
-        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), HEAD_EVERY, "head", async |engine| engine.sign_head().await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, None, "expiry", async |engine| engine.expire_due().await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), Duration::from_secs(5), None, "refusals", async |engine| engine.flush_refusals().await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), HEAD_EVERY, None, "head", async |engine| engine.sign_head().await));
         let tapper = format!("{name}-taps");
-        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, "taps", async move |engine| engine.finish_taps(&tapper).await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, Some(|engine| &engine.taps), "taps", async move |engine| engine.finish_taps(&tapper).await));
         for number in 0..DELIVERERS {
             let worker = format!("{name}-{number}");
-            tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, "deliveries", async move |engine| engine.deliver_due(&worker).await));
+            tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, Some(|engine| &engine.cards), "deliveries", async move |engine| engine.deliver_due(&worker).await));
         }
         Self { tasks, stop }
     }
@@ -52,7 +52,7 @@ impl Workers {
     }
 }
 
-async fn repeat<F>(engine: Arc<Engine>, mut stop: watch::Receiver<bool>, tick: Duration, name: &'static str, step: F)
+async fn repeat<F>(engine: Arc<Engine>, mut stop: watch::Receiver<bool>, tick: Duration, bell: Option<fn(&Engine) -> &Notify>, name: &'static str, step: F)
 where
     F: AsyncFn(&Engine) -> Result<usize, Failure>,
 {
@@ -68,9 +68,16 @@ where
         };
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
-            () = engine.bell.notified() => {}
+            () = ring(&engine, bell) => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
+    }
+}
+
+async fn ring(engine: &Engine, bell: Option<fn(&Engine) -> &Notify>) {
+    match bell {
+        Some(bell) => bell(engine).notified().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -85,7 +92,6 @@ async fn wake_callers(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
             Changed::Request(id) => engine.waiters.wake(&id),
             Changed::All => engine.waiters.wake_all(),
         }
-        engine.bell.notify_waiters();
     }
 }
 

@@ -9,8 +9,8 @@ fn map(value: Value) -> Map<String, Value> {
     }
 }
 
-fn schema(value: Value) -> EditSchema {
-    EditSchema::parse(&value).unwrap()
+fn schema(value: impl std::borrow::Borrow<Value>) -> EditSchema {
+    EditSchema::parse(value.borrow()).unwrap()
 }
 
 fn pointers<T: std::fmt::Debug>(result: Result<T, Vec<FieldError>>) -> Vec<String> {

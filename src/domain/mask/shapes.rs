@@ -32,11 +32,11 @@ const fn checked(pattern: &'static str, check: Check) -> Shape {
 const SHAPES: &[Shape] = &[
     // Credentials within other things.
     checked(r#"(?i)[a-z][a-z0-9+.-]*://(?P<s>[^\s/?#"'<>]+)@"#, url_userinfo),
-    checked(r#"(?i)[a-z][a-z0-9+.-]*://(?P<s>[^\s:/?#@"'<>]*:[^\s@"'<>]+)@"#, url_password_with_slash),
+    checked(r#"(?i)[a-z][a-z0-9+.-]*://(?P<s>[^\s:/?#@"'<>]*:[^\s@"'<>]{1,512})@"#, url_password_with_slash),
     checked(
         concat!(
             r#"(?P<k>[A-Za-z][A-Za-z0-9_.\-]{1,80})(?:\\*["'])?\s{0,3}(?:=>|:=|[:=])\s{0,3}"#,
-            r#"(?:\\+"(?P<j>[^"\\\r\n]+)|"(?P<d>(?:[^"\\\r\n]|\\.)+)|\\*'(?P<q>[^'\r\n]+)|(?P<u>[^\s"'`,;&|<>\\]+))"#
+            r#"(?:\\+"(?P<j>[^"\\\r\n]+)|"(?P<d>(?:[^"\\\r\n]|\\.)+)|\\*'(?P<q>[^'\r\n]+)|(?P<u>[^\s"'`,;&|<>\\]{1,200}))"#
         ),
         assignment,
     ),
@@ -92,7 +92,7 @@ const SHAPES: &[Shape] = &[
     shape(r"\bkey-[a-f0-9]{32}\b"),
     shape(r"\b[a-f0-9]{32}-us[0-9]{1,2}\b"),
     // Models.
-    checked(r"(?:\b|_)(?P<s>sk-[A-Za-z0-9_-]{20,})", has_digit),
+    checked(r"(?:\b|_)(?P<s>sk-[A-Za-z0-9_-]{20,200})", has_digit),
     shape(r"\b(?:gsk|hf|r8)_[A-Za-z0-9]{30,}"),
     shape(r"\b(?:xai|pplx)-[A-Za-z0-9]{40,}"),
     // Money and products.
@@ -136,15 +136,21 @@ pub(super) fn mask_shapes(text: &str) -> (String, usize) {
         let mut position = 0;
         while let Some(captures) = regex.captures_at(text, position) {
             let found = captures.get_match().range();
-            position = match check(text, &captures) {
-                Some(span) if !text[span.clone()].starts_with('•') => {
+            let next = match check(text, &captures) {
+                // Masked before: the text stays as it is.
+                Some(span) if text[span.start..].starts_with(MASK) => found.end,
+                Some(span) => {
+                    let end = span.end.max(found.end);
                     spans.push(span);
-                    found.end
+                    end
                 }
-                // What was passed over may hold the real one: go on right behind the name or the first character.
-                _ => captures.name("k").map_or_else(|| next_char(text, found.start), |name| name.end()),
+                // What was passed over may hold the real one: go on behind the name, or where the secret would begin.
+                // Matches that a check may refuse are bounded or cannot overlap, so this stays linear.
+                None => {
+                    captures.name("k").map(|name| name.end()).or_else(|| captures.name("s").map(|part| part.start())).unwrap_or(found.start)
+                }
             };
-            position = if position == found.start { next_char(text, position) } else { position };
+            position = if next <= found.start { next_char(text, found.start) } else { next };
         }
     }
     spans.sort_by_key(|span| (span.start, span.end));
@@ -170,6 +176,7 @@ fn group(captures: &Captures<'_>, name: &str) -> Option<Range<usize>> {
     captures.name(name).map(|found| found.range())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "has the type of a check")]
 fn secret_part(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
     let span = group(captures, "s").unwrap_or_else(|| captures.get_match().range());
     // A full stop at the end is the sentence's.
@@ -199,30 +206,34 @@ fn url_password_with_slash(text: &str, captures: &Captures<'_>) -> Option<Range<
     group(captures, "s").filter(|span| {
         let password = text[span.clone()].split_once(':').map_or("", |(_, password)| password);
         let after_digits = password.trim_start_matches(|c: char| c.is_ascii_digit());
-        !(after_digits.starts_with(['/', '?', '#']) || password.starts_with(['/', '?', '#'])) || after_digits.is_empty()
+        // Digits and then a slash, or a slash at once: a port or an empty one, and a path.
+        !after_digits.starts_with(['/', '?', '#'])
     })
 }
 
 /// `NAME=value`, `"name": "value"`, `name: value` under a name that announces a secret.
 fn assignment(text: &str, captures: &Captures<'_>) -> Option<Range<usize>> {
-    let name = &text[group(captures, "k")?];
-    let quoted = ["j", "d", "q"].into_iter().find_map(|name| group(captures, name));
-    let span = quoted.clone().or_else(|| group(captures, "u").map(|span| whole_word(text, span)))?;
-    let value = &text[span.clone()];
-    if !announces(name, value) {
+    let name = group(captures, "k")?;
+    let quoted = ["j", "d", "q"].into_iter().find_map(|part| group(captures, part));
+    let span = quoted.clone().or_else(|| group(captures, "u"))?;
+    if !announces(&text[name.clone()], &text[span.clone()]) {
         return None;
     }
-    let separator = &text[captures.name("k")?.end()..span.start];
+    if quoted.is_some() {
+        return quoted;
+    }
+    let (separator, value) = (&text[name.end..span.start], &text[span.clone()]);
     // `secret: we need it` is prose; only what looks made by a machine is hidden behind a bare colon.
-    let prose = quoted.is_none() && !separator.contains('=') && !(value.len() >= 6 && value.bytes().any(|b| b.is_ascii_digit()));
-    (!prose).then_some(span)
+    let machine_made = value.len() >= 6 && value.bytes().any(|b| b.is_ascii_digit());
+    (separator.contains('=') || machine_made).then(|| whole_word(text, span))
 }
 
 /// An unquoted value: a comma or a backslash within it belongs to it unless another member or an escape begins there;
 /// brackets at its end close something around it.
 fn whole_word(text: &str, span: Range<usize>) -> Range<usize> {
     const ENDS: [char; 9] = ['"', '\'', '`', ',', ';', '&', '|', '<', '>'];
-    let mut end = span.end;
+    let stop = |c: char| c.is_whitespace() || c == '\\' || ENDS.contains(&c);
+    let mut end = span.end + text[span.end..].find(stop).unwrap_or(text.len() - span.end);
     loop {
         let rest = &text[end..];
         let mut after = rest.chars();
@@ -237,7 +248,6 @@ fn whole_word(text: &str, span: Range<usize>) -> Range<usize> {
         if !goes_on {
             break;
         }
-        let stop = |c: char| c.is_whitespace() || c == '\\' || ENDS.contains(&c);
         end += 1 + rest[1..].find(stop).unwrap_or(rest.len() - 1);
     }
     let value = &text[span.start..end];

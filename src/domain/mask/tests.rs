@@ -260,6 +260,15 @@ fn a_secret_used_as_a_name_is_masked_too() {
     assert_eq!(shown.pointers, [format!("/owners/{MASK}/password")]);
 }
 
+/// Refused candidates must not make the walk quadratic: each of these took minutes when they did.
+#[test]
+fn long_hostile_texts_are_walked_once() {
+    for unit in ["aa=", "token:a", "token_file=/", "a://b:80/", "sk-", "password="] {
+        let text = unit.repeat(64 * 1024 / unit.len()) + "://x@";
+        assert!(!mask_text(&text).0.is_empty(), "{unit}");
+    }
+}
+
 proptest! {
     #[test]
     fn masking_never_panics_and_is_stable(text in any::<String>()) {

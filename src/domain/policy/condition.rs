@@ -104,6 +104,11 @@ pub(super) fn on_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T
 }
 
 impl Condition {
+    /// Whether the expression reads this variable.
+    pub(super) fn reads(&self, root: &str) -> bool {
+        self.roots.contains(root)
+    }
+
     /// Compiles and checks. Call it [on a big stack](on_big_stack). Warnings come with the condition, errors instead of it.
     pub(super) fn compile(source: &str, scope: Scope) -> (Option<Self>, Vec<Mistake>) {
         let fail = |offset, message: String| (None, vec![Mistake { offset, message, warning: false }]);

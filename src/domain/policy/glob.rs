@@ -10,6 +10,11 @@ pub(super) struct Glob {
     literal: bool,
 }
 
+/// Whether the pattern (`*` any run, `?` one character) covers the whole text; case-sensitive.
+pub fn glob_matches(pattern: &str, text: &str) -> bool {
+    Glob::new(pattern).matches(text)
+}
+
 impl Glob {
     /// Any text is a pattern.
     pub(super) fn new(text: &str) -> Self {

@@ -37,6 +37,7 @@ pub use condition::{MAX_DEPTH, MAX_ELEMENTS, MAX_LENGTH, MAX_STEPS};
 pub use evaluate::{Evaluation, RuleError, ShadowResult, reviewer_when_holds};
 pub use explain::RuleTrace;
 pub use facts::{ClientFacts, Facts, History, PersonFacts};
+pub use glob::glob_matches;
 pub use reader::{Finding, Severity};
 pub use requirements::{DEFAULT_APPROVAL_VALID, DEFAULT_EXPIRES_IN, Destination, Require, Requirements};
 pub use satisfiable::{DirectoryFacts, Place, Unsatisfiable, unsatisfiable};
@@ -129,6 +130,11 @@ impl Policy {
     /// `sha256:` and the lower hex of the SHA-256 of the file's bytes.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Whether any `when` reads `history`; if not, nobody need count for it.
+    pub fn uses_history(&self) -> bool {
+        self.rules.iter().any(|rule| rule.when.as_ref().is_some_and(|when| when.reads("history")))
     }
 
     /// What is hardly meant although it loads.

@@ -8,8 +8,11 @@ use super::{Engine, Failure};
 use crate::directory::Identity;
 use crate::domain::ids::RequestId;
 use crate::domain::person::Person;
+use crate::domain::policy::Effect;
 use crate::domain::request::Request;
 use crate::domain::seats;
+use crate::domain::time::Timestamp;
+use crate::store::{DeliveryLine, RequestFilter};
 use std::time::Duration;
 
 /// What ends a wait besides its time.
@@ -114,5 +117,99 @@ impl Engine {
             Caller::Client(client) if client.id == request.asked().client.id => Some(client),
             Caller::Client(_) | Caller::Person(_) => None,
         }
+    }
+}
+
+/// A page of requests.
+#[derive(Debug)]
+pub struct Page {
+    /// Newest first.
+    pub requests: Vec<Request>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<RequestId>,
+}
+
+/// Rows read at once while looking for those that a person may see.
+const SCAN: u32 = 200;
+/// Rows looked at for one page at most; a person with a long tail of foreign requests turns the page more often.
+const SCAN_LIMIT: usize = 2_000;
+
+impl Engine {
+    /// Requests that the caller may see, newest first.
+    ///
+    /// # Errors
+    /// When the store or the directory fails.
+    pub async fn list(&self, caller: &Caller, filter: RequestFilter, mine_to_decide: bool, before: Option<RequestId>, limit: u32) -> Result<Page, Failure> {
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let Caller::Person(signed_in) = caller else {
+            let mut requests = self.store.requests(&filter, before.as_ref(), limit + 1).await?;
+            let next = (requests.len() > wanted).then(|| {
+                requests.truncate(wanted);
+                requests.last().map(|request| request.id().clone())
+            });
+            return Ok(Page { requests, next: next.flatten() });
+        };
+        let person = self.present(&Identity::Key(signed_in.key.clone())).await?.ok_or_else(|| {
+            Failure::forbidden("unknown_person", "The company directory does not know you any more.")
+        })?;
+        let (mut found, mut position, mut seen) = (Vec::new(), before, 0);
+        loop {
+            let rows = self.store.requests(&filter, position.as_ref(), SCAN).await?;
+            let last_page = rows.len() < usize::try_from(SCAN).unwrap_or(usize::MAX);
+            for request in rows {
+                seen += 1;
+                position = Some(request.id().clone());
+                if self.concerns(&person, &request, mine_to_decide).await? {
+                    found.push(request);
+                    if found.len() == wanted {
+                        return Ok(Page { requests: found, next: position });
+                    }
+                }
+            }
+            if last_page {
+                return Ok(Page { requests: found, next: None });
+            }
+            if seen >= SCAN_LIMIT {
+                return Ok(Page { requests: found, next: position });
+            }
+        }
+    }
+
+    async fn concerns(&self, person: &Person, request: &Request, mine_to_decide: bool) -> Result<bool, Failure> {
+        let owner = self.store.client(&request.asked().client.id).await?.and_then(|client| client.owner);
+        if !mine_to_decide {
+            return Ok(self.person_sees(person, owner.as_deref(), request));
+        }
+        let excluded = owner.as_deref().is_some_and(|owner| person.is_named_by(owner))
+            || request.asked().on_behalf_of.as_ref().is_some_and(|behalf| behalf.id == person.id);
+        let seated: Vec<_> = request.approvals().map(|review| review.candidate.clone()).collect();
+        Ok(person.active
+            && person.human
+            && !excluded
+            && !request.status().is_terminal()
+            && self.clock.now() < request.expires_at()
+            && seats::can_fill_open(&request.requirements().seats, &seated, &person.candidate()))
+    }
+
+    /// Where the cards of a request are. A request that asked nobody has none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delivery_lines(&self, request: &Request) -> Result<Vec<DeliveryLine>, Failure> {
+        if request.asked().policy.effect != Effect::Review || request.requirements().destinations.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.delivery_lines(request.id()).await?)
+    }
+
+    /// When the grants of the request's client were last killed by a freeze.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn void_before(&self, request: &Request, caller: &Caller) -> Result<Option<Timestamp>, Failure> {
+        if let Some(client) = Self::requester(caller, request) {
+            return Ok(client.void_before);
+        }
+        Ok(self.store.client(&request.asked().client.id).await?.and_then(|client| client.void_before))
     }
 }

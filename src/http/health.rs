@@ -1,0 +1,67 @@
+//! Owns `/healthz`, `/readyz` and `/metrics`.
+//!
+//! Never tells a secret or a name: these answer strangers.
+
+use super::App;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+/// Alive: the process answers.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, description = "ok", body = String)))]
+pub async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Ready: the database takes a write, and the keys are loaded. What else is wrong is `degraded`.
+#[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, body = super::documents::ReadinessDocument), (status = 503, body = super::documents::ReadinessDocument)))]
+pub async fn ready(State(app): State<App>) -> Response {
+    let engine = &app.engine;
+    let now = engine.clock.now();
+    let mut degraded = Map::new();
+    if let Err(error) = engine.store.write_probe(now).await {
+        tracing::error!(error = %error, "not ready: the database takes no write");
+        degraded.insert("database".to_owned(), Value::from("does not take a write"));
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "not_ready", "degraded": degraded}))).into_response();
+    }
+    let directory = engine.directory.health(now).await;
+    if !directory.fresh {
+        degraded.insert("directory".to_owned(), Value::from(format!("{} cannot be asked: approvals are refused", directory.source)));
+    }
+    match engine.store.outbox_state(now).await {
+        Ok(outbox) => {
+            if outbox.dead > 0 {
+                degraded.insert("dead_letters".to_owned(), json!(outbox.dead));
+            }
+            let late = outbox.oldest_due.map(|due| now.since(due).as_secs()).filter(|seconds| *seconds > 60);
+            if let Some(seconds) = late {
+                degraded.insert("deliveries".to_owned(), Value::from(format!("the oldest card is {seconds} s late")));
+            }
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "the outbox cannot be read");
+            degraded.insert("deliveries".to_owned(), Value::from("cannot be read"));
+        }
+    }
+    (StatusCode::OK, Json(json!({"status": "ready", "degraded": degraded}))).into_response()
+}
+
+/// Prometheus text format, on the address of `[server] metrics_listen`.
+pub async fn metrics(State(app): State<App>) -> Response {
+    let now = app.engine.clock.now();
+    if let Ok(outbox) = app.engine.store.outbox_state(now).await {
+        let age = outbox.oldest_due.map_or(0.0, |due| now.since(due).as_secs_f64());
+        metrics::gauge!("countersign_outbox_oldest_seconds").set(age);
+        metrics::gauge!("countersign_outbox_dead").set(as_gauge(outbox.dead));
+        metrics::gauge!("countersign_outbox_waiting").set(as_gauge(outbox.waiting));
+    }
+    metrics::gauge!("countersign_waiting_requests").set(as_gauge(app.engine.waiters.len() as u64));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()
+}
+
+/// Gauges are floats; a count beyond 2^32 would no longer fit one exactly, and is not one of ours.
+fn as_gauge(count: u64) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}

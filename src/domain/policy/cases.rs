@@ -81,7 +81,7 @@ pub fn parse_cases(text: &str) -> Result<Vec<Case>, Vec<Finding>> {
     let (mut cases, mut names) = (Vec::new(), BTreeSet::new());
     match document.get_ref().get("case").map(|item| (item, item.get_ref())) {
         Some((_, DeValue::Array(items))) => {
-            for item in items.iter() {
+            for item in items {
                 let Some(table) = reader.table("case", item) else { continue };
                 let Some(case) = case(&mut reader, table, item) else { continue };
                 if !names.insert(case.name.clone()) {
@@ -110,12 +110,9 @@ fn case<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>, item: &Item<'t>) -> Op
     let request = request.and_then(|item| reader.table("request", item).map(|table| (item, table)));
     let expect = expect.and_then(|item| reader.table("expect", item)).and_then(|table| expectations(reader, table));
     let (request_item, request) = request?;
-    let mut scenario = match json(request_item.get_ref()) {
-        Some(Value::Object(map)) => map,
-        _ => {
-            reader.error(&request_item.span(), "\"request\" holds a number that JSON has not");
-            return None;
-        }
+    let Some(Value::Object(mut scenario)) = json(request_item.get_ref()) else {
+        reader.error(&request_item.span(), "\"request\" holds a number that JSON has not");
+        return None;
     };
     for beside in ["client", "on_behalf_of", "history", "now"] {
         if let Some(value) = table.get(beside).and_then(|item| json(item.get_ref())) {
@@ -137,16 +134,14 @@ fn expectations<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Option<BTre
     reader.closed(table, &EXPECT, &[]);
     let (mut expect, mut sound) = (BTreeMap::new(), true);
     for (key, item) in table {
-        match json(item.get_ref()).as_ref().and_then(|value| expectation(key.get_ref(), value)) {
-            Some(value) => {
-                expect.insert(key.get_ref().to_string(), value);
-            }
-            None => {
-                sound = false;
-                if EXPECT.contains(&key.get_ref().as_ref()) {
-                    reader.error(&item.span(), format!("\"{}\" is not something a policy could answer", key.get_ref()));
-                }
-            }
+        let key = key.get_ref().as_ref();
+        if let Some(value) = json(item.get_ref()).as_ref().and_then(|value| expectation(key, value)) {
+            expect.insert(key.to_owned(), value);
+            continue;
+        }
+        sound = false;
+        if EXPECT.contains(&key) {
+            reader.error(&item.span(), format!("\"{key}\" is not something a policy could answer"));
         }
     }
     sound.then_some(expect)

@@ -34,6 +34,8 @@ struct File<'t> {
     reader: Reader<'t>,
     routes: BTreeMap<String, Route>,
     default_route: Option<String>,
+    /// The file names one that does not exist.
+    default_route_unknown: bool,
     conditions: HashMap<String, (Option<Arc<Condition>>, Vec<condition::Mistake>)>,
     ids: BTreeSet<String>,
 }
@@ -41,7 +43,14 @@ struct File<'t> {
 /// Reads and judges the whole file. Call it on a big stack.
 pub(super) fn parse(text: &str) -> Result<Policy, Vec<Finding>> {
     let (reader, document) = Reader::parse(text)?;
-    let mut file = File { reader, routes: BTreeMap::new(), default_route: None, conditions: HashMap::new(), ids: BTreeSet::new() };
+    let mut file = File {
+        reader,
+        routes: BTreeMap::new(),
+        default_route: None,
+        default_route_unknown: false,
+        conditions: HashMap::new(),
+        ids: BTreeSet::new(),
+    };
     let top = document.get_ref();
     file.reader.closed(top, &TOP, &["mask"]);
     if let Some(routes) = top.get("routes").and_then(|item| file.reader.table("routes", item)) {
@@ -56,7 +65,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, Vec<Finding>> {
     match top.get("rule").map(|item| (item, item.get_ref())) {
         None => {}
         Some((_, DeValue::Array(items))) => {
-            for item in items.iter() {
+            for item in items {
                 if let Some(table) = file.reader.table("rule", item) {
                     rules.extend(file.rule(table, &item.span()));
                     file.reader.rule = None;
@@ -97,6 +106,7 @@ impl<'t> File<'t> {
         let route = top.get("default_route");
         if let Some(item) = route {
             self.default_route = self.reader.string("default_route", item).filter(|name| self.known_route(name, &item.span()));
+            self.default_route_unknown = self.default_route.is_none();
         }
         match (&self.default_route, route) {
             _ if default != Effect::Review => {}
@@ -148,22 +158,16 @@ impl<'t> File<'t> {
     }
 
     fn rule(&mut self, table: &DeTable<'t>, at: &Range<usize>) -> Option<Rule> {
-        let id = match table.get("id") {
-            Some(item) => self.id(item),
-            None => {
-                self.reader.error(at, "the rule has no id");
-                None
-            }
-        };
+        let id = table.get("id").and_then(|item| self.id(item));
+        if !table.contains_key("id") {
+            self.reader.error(at, "the rule has no id");
+        }
         self.reader.rule.clone_from(&id);
         self.reader.closed(table, &RULE, &RULE_LACKING);
-        let effect = match table.get("effect") {
-            Some(item) => self.reader.word("effect", item, &Effect::WORDS),
-            None => {
-                self.reader.error(at, "the rule has no effect: \"allow\", \"review\" or \"deny\"");
-                None
-            }
-        };
+        let effect = table.get("effect").and_then(|item| self.reader.word("effect", item, &Effect::WORDS));
+        if !table.contains_key("effect") {
+            self.reader.error(at, "the rule has no effect: \"allow\", \"review\" or \"deny\"");
+        }
         let mode = table.get("mode").and_then(|item| self.reader.word("mode", item, &MODES)).unwrap_or(Mode::Enforce);
         let matchers = self.matchers(table);
         if effect == Some(Effect::Allow) && matchers.is_empty() {
@@ -221,7 +225,10 @@ impl<'t> File<'t> {
 
     /// Whether the seats of the rule's route are known: not when its name is itself a finding.
     fn route_was_found(&self, table: &DeTable<'t>) -> bool {
-        table.get("route").is_none_or(|item| item.get_ref().as_str().is_some_and(|name| self.routes.contains_key(name)))
+        match table.get("route") {
+            Some(item) => item.get_ref().as_str().is_some_and(|name| self.routes.contains_key(name)),
+            None => self.default_route.is_some() || !self.default_route_unknown,
+        }
     }
 
     fn without_effect(&mut self, table: &DeTable<'t>, effect: Option<Effect>) {

@@ -38,7 +38,9 @@ pub(super) fn useless_rules(rules: &[Rule], reader: &mut Reader<'_>) {
         }
         match action_patterns(&rule.matchers) {
             Some(patterns) if patterns.iter().all(Glob::is_literal) => {
-                patterns.iter().for_each(|pattern| literal.entry(pattern.as_str()).or_default().push(index));
+                for pattern in patterns {
+                    literal.entry(pattern.as_str()).or_default().push(index);
+                }
             }
             _ => wide.push(index),
         }
@@ -46,10 +48,10 @@ pub(super) fn useless_rules(rules: &[Rule], reader: &mut Reader<'_>) {
     let mut pairs = 0_usize;
     for rule in rules {
         let same = action_patterns(&rule.matchers).and_then(|patterns| literal.get(patterns.first()?.as_str()));
-        let mut stricter = same.into_iter().flatten().chain(&wide).map(|index| &rules[*index]).filter(|other| other.effect > rule.effect);
-        let cover = stricter.find(|other| {
+        let mut others = same.into_iter().flatten().chain(&wide).map(|index| &rules[*index]);
+        let cover = others.find(|other| {
             pairs += 1;
-            pairs <= MAX_PAIRS && is_as_wide_as(&other.matchers, &rule.matchers)
+            pairs <= MAX_PAIRS && other.effect > rule.effect && is_as_wide_as(&other.matchers, &rule.matchers)
         });
         if let Some(cover) = cover {
             reader.rule = Some(rule.id.clone());

@@ -77,7 +77,7 @@ impl<'t> Reader<'t> {
 
     /// The findings in the order of the file.
     pub(super) fn finish(mut self) -> Vec<Finding> {
-        self.findings.sort_by(|left, right| (left.line, left.column).cmp(&(right.line, right.column)));
+        self.findings.sort_by_key(|finding| (finding.line, finding.column));
         self.findings
     }
 
@@ -224,7 +224,7 @@ pub(super) fn seconds(text: &str) -> Option<u64> {
 /// Writes seconds as [`seconds`] reads them, in the largest unit that divides them.
 pub(super) fn human(seconds: u64) -> String {
     for (unit, letter) in [(86_400, 'd'), (3_600, 'h'), (60, 'm')] {
-        if seconds > 0 && seconds % unit == 0 {
+        if seconds > 0 && seconds.is_multiple_of(unit) {
             return format!("{}{letter}", seconds / unit);
         }
     }

@@ -66,15 +66,15 @@ impl Scenario {
         let on_behalf_of = match members.get("on_behalf_of") {
             None | Some(Value::Null) => None,
             Some(Value::String(email)) => Some((email.clone(), serde_json::json!({ "email": email }))),
-            Some(record) => match record.get("email").and_then(Value::as_str) {
-                Some(email) => Some((email.to_owned(), record.clone())),
-                None => {
+            Some(record) => {
+                let email = record.get("email").and_then(Value::as_str);
+                if email.is_none() {
                     errors.push(FieldError::new("/on_behalf_of", "must be an e-mail address, or a person record with an \"email\""));
-                    None
                 }
-            },
+                email.map(|email| (email.to_owned(), record.clone()))
+            }
         };
-        let history = members.get("history").map_or(Ok(History::default()), |value| History::deserialize(value)).unwrap_or_else(|_| {
+        let history = members.get("history").map_or(Ok(History::default()), History::deserialize).unwrap_or_else(|_| {
             errors.push(FieldError::new("/history", "must be an object of counts: approved_24h, denied_24h, expired_24h"));
             History::default()
         });

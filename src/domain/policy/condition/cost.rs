@@ -42,7 +42,9 @@ impl Weight {
             Json::String(text) => *bytes += text.len(),
             Json::Array(items) => {
                 self.longest = self.longest.max(u64::try_from(items.len()).unwrap_or(u64::MAX));
-                items.iter().for_each(|item| self.add(item, bytes));
+                for item in items {
+                    self.add(item, bytes);
+                }
             }
             Json::Object(map) => self.add_object(map, bytes),
             Json::Null | Json::Bool(_) | Json::Number(_) => {}

@@ -126,7 +126,7 @@ impl<'t> File<'t> {
             match text {
                 Some(text) if text.len() > MAX_PATTERN => self.reader.error(&item.span(), format!("longer than {MAX_PATTERN} bytes")),
                 Some(text) => patterns.push((Glob::new(&text), item.span())),
-                None if item.get_ref().is_table() => {
+                None if item.get_ref().is_table() && name.starts_with("parameters.") => {
                     self.reader.error(
                         &item.span(),
                         format!("\"{name}\" has members: match looks at the top of parameters only, use when for more"),

@@ -20,7 +20,7 @@ fn lists(words: &str, name: &str) -> bool {
     words.split(' ').any(|word| word == name)
 }
 
-/// One pass over the tree: finds mistakes and costs, and wraps what comprehensions iterate over in [`bounded`].
+/// One pass over the tree: finds mistakes and costs, and wraps what comprehensions iterate over in `bounded`.
 pub(super) struct Walk<'p> {
     program: &'p Program,
     roots: Vec<&'static str>,

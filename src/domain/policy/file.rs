@@ -84,6 +84,10 @@ pub(super) fn parse(text: &str) -> Result<Policy, Vec<Finding>> {
         version: version(text),
         default,
         default_route: file.default_route,
+        reads_history: file
+            .conditions
+            .values()
+            .any(|(condition, _)| condition.as_ref().is_some_and(|condition| condition.reads("history"))),
         routes: file.routes.into_iter().map(|(name, route)| (name, route.requirements)).collect(),
         index: Index::of(&rules),
         rules,

@@ -100,6 +100,8 @@ pub struct Policy {
     routes: BTreeMap<String, Requirements>,
     rules: Vec<Rule>,
     index: Index,
+    /// Some condition, of a reviewer too, reads `history`: zeros in its place could let somebody approve.
+    reads_history: bool,
     warnings: Vec<Finding>,
 }
 
@@ -132,9 +134,9 @@ impl Policy {
         &self.version
     }
 
-    /// Whether any `when` reads `history`; if not, nobody need count for it.
+    /// Whether any `when` or `reviewer_when` reads `history`; if not, nobody need count for it.
     pub fn uses_history(&self) -> bool {
-        self.rules.iter().any(|rule| rule.when.as_ref().is_some_and(|when| when.reads("history")))
+        self.reads_history
     }
 
     /// What is hardly meant although it loads.

@@ -307,6 +307,13 @@ match = { environment = "dev", parameters.role = "reader" }
 }
 
 #[test]
+fn history_is_known_to_be_read_by_either_kind_of_condition() {
+    assert!(one("deny", "when = 'history.denied_24h > 2'").uses_history());
+    assert!(one("review", "reviewer_when = 'history.denied_24h == 0'").uses_history());
+    assert!(!one("review", "when = 'parameters.history == 1'\nreviewer_when = 'reviewer.level > 2'").uses_history());
+}
+
+#[test]
 fn a_person_may_approve_only_where_every_expression_holds() {
     let parameters = object(json!({"region": "eu"}));
     let facts = Facts {

@@ -6,56 +6,12 @@ use crate::config::api_key::{self, ClientKey};
 use crate::config::fields::{Fields, Section};
 use crate::config::key::{Invalid, Key, Kind, Preset};
 use crate::config::suggest;
+pub use crate::domain::client::Scope;
 use crate::domain::ids::PersonId;
 use secrecy::ExposeSecret;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
-
-/// What a client may do (api.md §1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    /// Create and evaluate; everything on its own requests.
-    RequestsWrite,
-    /// Read and list all requests.
-    RequestsRead,
-    /// Redeem and introspect where it is the audience.
-    GrantsRedeem,
-    /// Read the policy.
-    PolicyRead,
-    /// Change the policy.
-    PolicyWrite,
-    /// Create, change, revoke and freeze clients.
-    ClientsWrite,
-    /// Read the audit log.
-    AuditRead,
-}
-
-impl Scope {
-    /// Every scope that this version has.
-    pub const ALL: [Self; 7] = [
-        Self::RequestsWrite,
-        Self::RequestsRead,
-        Self::GrantsRedeem,
-        Self::PolicyRead,
-        Self::PolicyWrite,
-        Self::ClientsWrite,
-        Self::AuditRead,
-    ];
-
-    /// As it is written everywhere.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RequestsWrite => "requests:write",
-            Self::RequestsRead => "requests:read",
-            Self::GrantsRedeem => "grants:redeem",
-            Self::PolicyRead => "policy:read",
-            Self::PolicyWrite => "policy:write",
-            Self::ClientsWrite => "clients:write",
-            Self::AuditRead => "audit:read",
-        }
-    }
-}
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

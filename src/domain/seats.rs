@@ -80,6 +80,14 @@ impl SeatSpec {
         }
     }
 
+    /// The seat with so many places fewer; `None` when none is left.
+    pub fn less(&self, filled: u32) -> Option<Self> {
+        let left = self.count().checked_sub(filled).filter(|left| *left > 0)?;
+        let mut seat = self.clone();
+        seat.set_count(left);
+        Some(seat)
+    }
+
     fn set_count(&mut self, wanted: u32) {
         match self {
             Self::Group { count, .. } | Self::Any { count, .. } => *count = wanted,

@@ -52,7 +52,11 @@ impl Engine {
             return Err(Failure::invalid("invalid_request", "/name", "must match [a-z0-9][a-z0-9._-]{0,63}"));
         }
         if new.scopes.contains(&Scope::RequestsWrite) && new.owner.as_deref().is_none_or(|owner| owner.trim().is_empty()) {
-            return Err(Failure::invalid("owner_required", "/owner", "is required with the scope requests:write: the person who answers for this client"));
+            return Err(Failure::invalid(
+                "owner_required",
+                "/owner",
+                "is required with the scope requests:write: the person who answers for this client",
+            ));
         }
         let now = self.clock.now();
         let client = Client {
@@ -86,7 +90,8 @@ impl Engine {
         let client = self.store.client(id).await?.ok_or(Failure::NotFound("client"))?;
         let now = self.clock.now();
         let (key, key_id, hash, expires_at) = self.new_key(now)?;
-        let entry = Entry::new(Kind::ClientChanged, by, None).with("client", id.as_str()).with("change", "key_added").with("key", key_id.as_str());
+        let entry =
+            Entry::new(Kind::ClientChanged, by, None).with("client", id.as_str()).with("change", "key_added").with("key", key_id.as_str());
         self.store.add_key(id, &key_id, hash, Some(expires_at), entry, now).await?;
         Ok(NewKey { client, key, expires_at })
     }
@@ -148,7 +153,8 @@ impl Engine {
     /// When the store fails: then the old policy stays.
     pub async fn install_policy(&self, text: &str, policy: Policy, by: Actor) -> Result<Arc<Policy>, Failure> {
         let policy = Arc::new(policy);
-        let entry = Entry::new(Kind::PolicyChanged, by, None).with("policy_version", policy.version()).with("before", self.policy().version());
+        let entry =
+            Entry::new(Kind::PolicyChanged, by, None).with("policy_version", policy.version()).with("before", self.policy().version());
         self.store.put_policy(policy.version(), text, Some(entry), self.clock.now()).await?;
         self.activate(Arc::clone(&policy));
         Ok(policy)
@@ -197,4 +203,14 @@ fn is_client_name(name: &str) -> bool {
     (1..=64).contains(&bytes.len())
         && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-'))
         && (bytes[0].is_ascii_lowercase() || bytes[0].is_ascii_digit())
+}
+
+impl Engine {
+    /// Records that a new policy file was not taken; the old policy stays.
+    pub async fn note_policy_error(&self, code: &str) {
+        let entry = Entry::new(Kind::PolicyError, Actor::System, None).with("reason", code).with("policy_version", self.policy().version());
+        if let Err(error) = self.store.record(vec![entry], self.clock.now()).await {
+            tracing::error!(error = %error, "a policy error could not be recorded");
+        }
+    }
 }

@@ -116,7 +116,11 @@ impl Engine {
         let history = self.history(&request.asked().client.id, &request.asked().ask.action).await?;
         let pending = !request.status().is_terminal();
         Ok(Surroundings {
-            history: History { approved: u64::from(history.approved_24h), denied: u64::from(history.denied_24h), expired: u64::from(history.expired_24h) },
+            history: History {
+                approved: u64::from(history.approved_24h),
+                denied: u64::from(history.denied_24h),
+                expired: u64::from(history.expired_24h),
+            },
             eligible: if pending { self.eligible(request).await } else { None },
             void_before: client.as_ref().and_then(|client| client.void_before),
             frozen: client.is_none_or(|client| client.frozen_at.is_some()),

@@ -83,9 +83,9 @@ impl Engine {
     /// When the request is not approved, or the client neither asked nor redeemed, or it was told before.
     pub async fn outcome(&self, id: &RequestId, client: &Client, outcome: impl Fn(Timestamp) -> Outcome) -> Result<Request, Failure> {
         let request = self.store.request(id).await?.ok_or(Failure::NotFound("request"))?;
-        let redeemer = request.approved().is_some_and(|approval| {
-            matches!(&approval.grant, crate::domain::request::Grant::Redeemed { by, .. } if *by == client.id)
-        });
+        let redeemer = request
+            .approved()
+            .is_some_and(|approval| matches!(&approval.grant, crate::domain::request::Grant::Redeemed { by, .. } if *by == client.id));
         if request.asked().client.id != client.id && !redeemer && !client.may(Scope::RequestsRead) {
             return Err(Failure::NotFound("request"));
         }

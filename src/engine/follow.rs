@@ -139,7 +139,14 @@ impl Engine {
     ///
     /// # Errors
     /// When the store or the directory fails.
-    pub async fn list(&self, caller: &Caller, filter: RequestFilter, mine_to_decide: bool, before: Option<RequestId>, limit: u32) -> Result<Page, Failure> {
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        filter: RequestFilter,
+        mine_to_decide: bool,
+        before: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Page, Failure> {
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         let Caller::Person(signed_in) = caller else {
             let mut requests = self.store.requests(&filter, before.as_ref(), limit + 1).await?;
@@ -149,9 +156,10 @@ impl Engine {
             });
             return Ok(Page { requests, next: next.flatten() });
         };
-        let person = self.present(&Identity::Key(signed_in.key.clone())).await?.ok_or_else(|| {
-            Failure::forbidden("unknown_person", "The company directory does not know you any more.")
-        })?;
+        let person = self
+            .present(&Identity::Key(signed_in.key.clone()))
+            .await?
+            .ok_or_else(|| Failure::forbidden("unknown_person", "The company directory does not know you any more."))?;
         let (mut found, mut position, mut seen) = (Vec::new(), before, 0);
         loop {
             let rows = self.store.requests(&filter, position.as_ref(), SCAN).await?;

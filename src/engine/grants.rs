@@ -106,7 +106,11 @@ impl Engine {
         match &request.approved()?.grant {
             Grant::Minted(minted) if minted.expires_at > now => {
                 let sealed = BASE64.decode(&minted.sealed).ok()?;
-                let token = self.data_key.open(minted.jti.as_str(), &sealed).inspect_err(|_| tracing::error!(jti = %minted.jti, "a kept grant cannot be decrypted; is this the right master key?")).ok()?;
+                let token = self
+                    .data_key
+                    .open(minted.jti.as_str(), &sealed)
+                    .inspect_err(|_| tracing::error!(jti = %minted.jti, "a kept grant cannot be decrypted; is this the right master key?"))
+                    .ok()?;
                 Some(Token { token: String::from_utf8(token).ok()?, jti: minted.jti.clone(), expires_at: minted.expires_at })
             }
             Grant::Unminted | Grant::Minted(_) | Grant::Redeemed { .. } | Grant::Revoked { .. } => None,
@@ -193,7 +197,8 @@ impl Engine {
     }
 
     async fn note_refused_grant(&self, client: &Client, claims: Option<&Claims>, failure: &Failure) {
-        let mut entry = Entry::new(Kind::GrantRefused, Actor::Client(client.id.clone()), claims.map(|claims| &claims.request_id)).with("reason", failure.code());
+        let mut entry = Entry::new(Kind::GrantRefused, Actor::Client(client.id.clone()), claims.map(|claims| &claims.request_id))
+            .with("reason", failure.code());
         if let Some(claims) = claims {
             entry = entry.with("jti", claims.jti.as_str());
         }

@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod caller;
 pub mod deliver;
+pub mod eligibility;
 pub mod end;
 pub mod failure;
 pub mod follow;
@@ -24,12 +25,13 @@ pub use failure::Failure;
 
 use crate::chat::ChatPlatform;
 use crate::directory::Directory;
-use crate::keys::{AuditKey, Subkey};
 use crate::domain::audit::Entry;
 use crate::domain::policy::Policy;
 use crate::domain::time::Clock;
+use crate::keys::{AuditKey, Subkey};
 use crate::runtime::Random;
 use crate::store::{Commit, CommitError, Store};
+use eligibility::Eligibility;
 use signer::GrantSigner;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -75,6 +77,8 @@ pub struct Engine {
     pub active_policy: RwLock<Arc<Policy>>,
     /// Rings when a card must be posted or redrawn.
     pub cards: Notify,
+    /// How many people can decide, as far as it was counted.
+    pub eligibility: Eligibility,
     /// Rings when a tap came in.
     pub taps: Notify,
 }

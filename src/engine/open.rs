@@ -6,12 +6,12 @@ use super::caller::{Client, Scope};
 use super::people::identity_of;
 use super::{Engine, Failure};
 use crate::domain::ask::Ask;
+use crate::domain::digest::Nonce;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::RequestId;
+use crate::domain::person::Person;
 use crate::domain::policy::{self, Effect, Evaluation, Facts, PersonFacts, Policy, Require};
 use crate::domain::request::{OnBehalfOf, Opening, Request};
-use crate::domain::digest::Nonce;
-use crate::domain::person::Person;
 use crate::store::{Commit, CommitError, Idempotency};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,10 @@ impl Engine {
             return Ok(Opened { request: replayed, replayed: true });
         }
         if client.frozen_at.is_some() {
-            return Err(Failure::forbidden("client_frozen", "This client is frozen: it cannot ask for anything until an admin unfreezes it."));
+            return Err(Failure::forbidden(
+                "client_frozen",
+                "This client is frozen: it cannot ask for anything until an admin unfreezes it.",
+            ));
         }
         let on_behalf_of = self.on_behalf_of(client, &ask).await?;
         self.check_audience(client, &ask).await?;
@@ -73,7 +76,10 @@ impl Engine {
             commit = commit.idempotency(Idempotency { client: client.id.clone(), key: key.key.clone(), body_hash: key.body });
         }
         match self.commit(commit).await {
-            Ok(()) => Ok(Opened { request, replayed: false }),
+            Ok(()) => {
+                self.eligibility.ask(&request);
+                Ok(Opened { request, replayed: false })
+            }
             Err(CommitError::IdempotencyTaken) => {
                 let request = self.replay(client, key.as_ref()).await?.ok_or(Failure::Internal)?;
                 Ok(Opened { request, replayed: true })
@@ -109,9 +115,14 @@ impl Engine {
 
     async fn on_behalf_of(&self, client: &Client, ask: &Ask) -> Result<Option<Person>, Failure> {
         let Some(named) = &ask.on_behalf_of else { return Ok(None) };
-        let not_allowed =
-            || Failure::forbidden("on_behalf_of_not_allowed", "This client may not ask on behalf of that person; its may_act_for does not cover them.");
-        let covers = |email: &str| client.may_act_for.iter().any(|pattern| policy::glob_matches(&pattern.to_lowercase(), &email.to_lowercase()));
+        let not_allowed = || {
+            Failure::forbidden(
+                "on_behalf_of_not_allowed",
+                "This client may not ask on behalf of that person; its may_act_for does not cover them.",
+            )
+        };
+        let covers =
+            |email: &str| client.may_act_for.iter().any(|pattern| policy::glob_matches(&pattern.to_lowercase(), &email.to_lowercase()));
         let identity = identity_of(named);
         if matches!(&identity, crate::directory::Identity::Email(email) if !covers(email)) || client.may_act_for.is_empty() {
             return Err(not_allowed());
@@ -131,7 +142,10 @@ impl Engine {
     }
 
     async fn check_audience(&self, client: &Client, ask: &Ask) -> Result<(), Failure> {
-        let Some(audience) = ask.grant.as_ref().and_then(|grant| grant.audience.as_deref()).filter(|audience| *audience != client.name) else { return Ok(()) };
+        let Some(audience) = ask.grant.as_ref().and_then(|grant| grant.audience.as_deref()).filter(|audience| *audience != client.name)
+        else {
+            return Ok(());
+        };
         let known = self.store.client_by_name(audience).await?;
         if known.is_some_and(|audience| audience.enabled && audience.may(Scope::GrantsRedeem)) {
             return Ok(());
@@ -186,5 +200,9 @@ fn demand(evaluation: &Evaluation, ask: &Ask) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Failure::Invalid { code: "requirement_missing", detail: "The policy requires more for this action; see errors.".to_owned(), errors: missing })
+    Err(Failure::Invalid {
+        code: "requirement_missing",
+        detail: "The policy requires more for this action; see errors.".to_owned(),
+        errors: missing,
+    })
 }

@@ -6,9 +6,8 @@ use super::{Engine, Failure};
 use crate::directory::{Identity, Record};
 use crate::domain::ids::PersonId;
 use crate::domain::person::{Person, Proof};
-use crate::domain::request::{Request, OnBehalfOf};
+use crate::domain::request::Request;
 use crate::domain::reviewer::{Circumstances, Owner};
-use crate::domain::seats;
 use crate::engine::caller::Client;
 
 impl Engine {
@@ -45,36 +44,15 @@ impl Engine {
         let owner = match client.as_ref().and_then(|client| client.owner.as_deref()) {
             None => None,
             Some(owner) => match self.present(&identity_of(owner)).await {
-                Ok(person) => person.filter(|person| person.proof.fresh).map(|person| Owner { id: person.id, active: person.active && person.human }),
+                Ok(person) => {
+                    person.filter(|person| person.proof.fresh).map(|person| Owner { id: person.id, active: person.active && person.human })
+                }
                 Err(Failure::DirectoryUnavailable) => None,
                 Err(other) => return Err(other),
             },
         };
         let frozen = client.as_ref().is_none_or(|client| client.frozen_at.is_some());
         Ok((Circumstances { owner, frozen }, client))
-    }
-
-    /// How many people can fill a seat of this request, as far as the directory knows; `None` when it has no answer.
-    pub async fn eligible(&self, request: &Request) -> Option<u32> {
-        let people = self.directory.people(self.clock.now()).await.ok()?;
-        let owner = self.store.client(&request.asked().client.id).await.ok().flatten().and_then(|client| client.owner);
-        let behalf = request.asked().on_behalf_of.as_ref();
-        let mut count = 0;
-        for record in people {
-            if !record.active || !record.is_human() {
-                continue;
-            }
-            let excluded = |text: &str| record.email.eq_ignore_ascii_case(text) || record.id.as_ref().is_some_and(|id| id.as_str() == text);
-            if owner.as_deref().is_some_and(excluded) || behalf.is_some_and(|person: &OnBehalfOf| excluded(&person.email) || excluded(person.id.as_str())) {
-                continue;
-            }
-            let id = self.pseudonym(&record).await.ok()?;
-            let candidate = seats::Candidate { person: id, email: record.email, groups: record.groups };
-            if seats::can_fill_any(&request.requirements().seats, &candidate) {
-                count += 1;
-            }
-        }
-        Some(count)
     }
 }
 

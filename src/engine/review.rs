@@ -53,7 +53,14 @@ impl Engine {
     ///
     /// # Errors
     /// Why nothing was recorded.
-    pub async fn review(&self, id: &RequestId, identity: &Identity, wish: &Wish, via: Via, tap: Option<TapId>) -> Result<Reviewed, Failure> {
+    pub async fn review(
+        &self,
+        id: &RequestId,
+        identity: &Identity,
+        wish: &Wish,
+        via: Via,
+        tap: Option<TapId>,
+    ) -> Result<Reviewed, Failure> {
         let person = match self.present(identity).await? {
             Some(person) => person,
             None => return Err(Failure::forbidden("unknown_person", "The company directory does not know you, so you cannot decide.")),
@@ -151,7 +158,10 @@ impl Engine {
                 if digest != *request.digest() {
                     return Err(Refused::DigestChanged.into());
                 }
-                let edited = wish.parameters.as_ref().ok_or_else(|| Failure::invalid("parameters_required", "/parameters", "is required to edit"))?;
+                let edited = wish
+                    .parameters
+                    .as_ref()
+                    .ok_or_else(|| Failure::invalid("parameters_required", "/parameters", "is required to edit"))?;
                 let shown = mask::mask_parameters(request.parameters(), &request.asked().ask.sensitive);
                 let parameters = edit::unmask(request.parameters(), &shown, edited).map_err(Failure::invalid_fields)?;
                 let evaluation = self.evaluate_edit(request, &parameters, owner, behalf, history).await?;
@@ -171,11 +181,8 @@ impl Engine {
         history: History,
     ) -> Result<Evaluation, Failure> {
         let pinned = self.pinned_policy(&request.asked().policy.version).await?;
-        let history = if pinned.uses_history() {
-            self.history(&request.asked().client.id, &request.asked().ask.action).await?
-        } else {
-            history
-        };
+        let history =
+            if pinned.uses_history() { self.history(&request.asked().client.id, &request.asked().ask.action).await? } else { history };
         Ok(pinned.evaluate(&facts(request, parameters, owner, behalf, history, self.clock.now())))
     }
 
@@ -248,7 +255,9 @@ fn already_recorded(request: &Request, person: &PersonId, wish: &Wish) -> Option
     let last = request.reviews().iter().rev().find(|review| review.person() == person && review.decision != Decision::Comment)?;
     let same = match wish.decision {
         Decision::Approve => {
-            last.counts && matches!(last.decision, Decision::Approve | Decision::Edit) && wish.digest.as_ref() == Some(&last.digest)
+            last.counts
+                && matches!(last.decision, Decision::Approve | Decision::Edit)
+                && wish.digest.as_ref() == Some(&last.digest)
                 && last.digest == *request.digest()
         }
         Decision::Deny => last.decision == Decision::Deny && matches!(request.state(), State::Denied { .. }),

@@ -65,7 +65,9 @@ impl std::fmt::Debug for GrantSigner {
 
 /// The key is not an EC P-256 key in PKCS #8 PEM.
 #[derive(Debug, thiserror::Error)]
-#[error("the grant key is not a P-256 private key in PKCS#8 PEM; make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256")]
+#[error(
+    "the grant key is not a P-256 private key in PKCS#8 PEM; make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
+)]
 pub struct BadKey;
 
 impl GrantSigner {

@@ -86,7 +86,11 @@ impl Engine {
             // No answer means no approval, but a no is taken from whoever the directory ties to this account.
             Err(AccountError::Unavailable(_)) if decision == Decision::Deny => platform.identity(&tap.account, None),
             Err(error @ AccountError::Unavailable(_)) => {
-                return if late { self.refuse(stored, tap, &*platform, "took_too_long", TOOK_TOO_LONG).await } else { self.later(stored, tap, &error).await };
+                return if late {
+                    self.refuse(stored, tap, &*platform, "took_too_long", TOOK_TOO_LONG).await
+                } else {
+                    self.later(stored, tap, &error).await
+                };
             }
         };
         if late {
@@ -112,7 +116,14 @@ impl Engine {
     }
 
     /// A refusal before the person was checked: an event when the directory knows the account, a metric otherwise.
-    async fn refuse(&self, stored: &StoredTap, tap: &Tap, platform: &dyn ChatPlatform, code: &'static str, sentence: &str) -> Result<(), Failure> {
+    async fn refuse(
+        &self,
+        stored: &StoredTap,
+        tap: &Tap,
+        platform: &dyn ChatPlatform,
+        code: &'static str,
+        sentence: &str,
+    ) -> Result<(), Failure> {
         metrics::counter!("countersign_taps_refused_total", "reason" => code).increment(1);
         match self.present(&platform.identity(&tap.account, None)).await {
             Ok(Some(person)) => {

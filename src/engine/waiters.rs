@@ -24,11 +24,7 @@ pub struct Waiters {
 
 impl Default for Waiters {
     fn default() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
-            closing: watch::Sender::new(false),
-        }
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new(), closing: watch::Sender::new(false) }
     }
 }
 

@@ -34,13 +34,25 @@ impl Workers {
         let name = EventId::new(engine.clock.now(), engine.random.bytes()).to_string();
         tasks.spawn(wake_callers(Arc::clone(engine), stop.subscribe()));
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, None, "expiry", async |engine| engine.expire_due().await));
-        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), Duration::from_secs(5), None, "refusals", async |engine| engine.flush_refusals().await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), Duration::from_secs(5), None, "refusals", async |engine| {
+            engine.flush_refusals().await
+        }));
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), HEAD_EVERY, None, "head", async |engine| engine.sign_head().await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, None, "eligibility", async |engine| engine.count_eligible().await));
         let tapper = format!("{name}-taps");
-        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, Some(|engine| &engine.taps), "taps", async move |engine| engine.finish_taps(&tapper).await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, Some(|engine| &engine.taps), "taps", async move |engine| {
+            engine.finish_taps(&tapper).await
+        }));
         for number in 0..DELIVERERS {
             let worker = format!("{name}-{number}");
-            tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, Some(|engine| &engine.cards), "deliveries", async move |engine| engine.deliver_due(&worker).await));
+            tasks.spawn(repeat(
+                Arc::clone(engine),
+                stop.subscribe(),
+                TICK,
+                Some(|engine| &engine.cards),
+                "deliveries",
+                async move |engine| engine.deliver_due(&worker).await,
+            ));
         }
         Self { tasks, stop }
     }
@@ -52,8 +64,14 @@ impl Workers {
     }
 }
 
-async fn repeat<F>(engine: Arc<Engine>, mut stop: watch::Receiver<bool>, tick: Duration, bell: Option<fn(&Engine) -> &Notify>, name: &'static str, step: F)
-where
+async fn repeat<F>(
+    engine: Arc<Engine>,
+    mut stop: watch::Receiver<bool>,
+    tick: Duration,
+    bell: Option<fn(&Engine) -> &Notify>,
+    name: &'static str,
+    step: F,
+) where
     F: AsyncFn(&Engine) -> Result<usize, Failure>,
 {
     while !*stop.borrow() {
@@ -94,4 +112,3 @@ async fn wake_callers(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
         }
     }
 }
-

@@ -40,7 +40,7 @@ pub struct AuditQuery {
 
 /// Read the audit log, oldest first.
 #[utoipa::path(get, path = "/v1/audit/events", tag = "audit", params(AuditQuery), responses((status = 200, body = super::documents::AuditPage), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument)))]
-pub async fn events(State(app): State<App>, Auditor(_): Auditor, Query(query): Query<AuditQuery>) -> Result<Json<Value>, Problem> {
+pub async fn events(State(app): State<App>, Auditor(_auditor): Auditor, Query(query): Query<AuditQuery>) -> Result<Json<Value>, Problem> {
     let limit = limit(query.limit.as_deref())?;
     let filter = AuditFilter {
         after: number(query.after.as_deref().or(query.cursor.as_deref()))?,

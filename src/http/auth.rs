@@ -50,7 +50,12 @@ fn bearer(value: &str) -> Option<&str> {
 
 async fn client(app: &App, token: &str) -> Result<Client, Problem> {
     let hash = api_key::hash(token);
-    let known = app.engine.store.client_by_key_hash(&hash, app.engine.clock.now()).await.map_err(|error| Problem::from(crate::engine::Failure::from(error)))?;
+    let known = app
+        .engine
+        .store
+        .client_by_key_hash(&hash, app.engine.clock.now())
+        .await
+        .map_err(|error| Problem::from(crate::engine::Failure::from(error)))?;
     match known {
         Some(client) if client.enabled => Ok(client),
         Some(_) | None => {
@@ -66,7 +71,9 @@ impl FromRequestParts<App> for Signed {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         match Authenticated::from_request_parts(parts, app).await?.0 {
             Caller::Person(person) => Ok(Self(person)),
-            Caller::Client(_) => Err(Problem::new(StatusCode::FORBIDDEN, "people_only", "Only a signed-in person may review; an API key never does.")),
+            Caller::Client(_) => {
+                Err(Problem::new(StatusCode::FORBIDDEN, "people_only", "Only a signed-in person may review; an API key never does."))
+            }
         }
     }
 }

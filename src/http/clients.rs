@@ -34,7 +34,11 @@ pub struct PageQuery {
 
 /// List clients.
 #[utoipa::path(get, path = "/v1/clients", tag = "clients", params(PageQuery), responses((status = 200, body = super::documents::ClientPage), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument)))]
-pub async fn list(State(app): State<App>, ClientAdmin(_): ClientAdmin, Query(query): Query<PageQuery>) -> Result<Json<Value>, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    ClientAdmin(_admin): ClientAdmin,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Value>, Problem> {
     let limit = limit(query.limit.as_deref())?;
     let after = match query.cursor.as_deref() {
         None => None,
@@ -64,7 +68,12 @@ pub async fn disable(State(app): State<App>, ClientAdmin(admin): ClientAdmin, Pa
 
 /// Make another key for a client, for rotation.
 #[utoipa::path(post, path = "/v1/clients/{id}/keys", tag = "clients", params(("id" = String, Path)), responses((status = 201, body = super::documents::NewKeyDocument), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
-pub async fn add_key(State(app): State<App>, ClientAdmin(admin): ClientAdmin, Path(id): Path<String>, OptionalJson(body): OptionalJson) -> Result<Response, Problem> {
+pub async fn add_key(
+    State(app): State<App>,
+    ClientAdmin(admin): ClientAdmin,
+    Path(id): Path<String>,
+    OptionalJson(body): OptionalJson,
+) -> Result<Response, Problem> {
     empty(&body)?;
     let made = app.engine.create_key(&client_id(&id)?, Actor::Client(admin.id)).await?;
     Ok((StatusCode::CREATED, Json(with_key(&made))).into_response())
@@ -72,7 +81,12 @@ pub async fn add_key(State(app): State<App>, ClientAdmin(admin): ClientAdmin, Pa
 
 /// Freeze a client: it can ask for nothing, its pending requests can only be denied, its grants die.
 #[utoipa::path(post, path = "/v1/clients/{id}/freeze", tag = "clients", params(("id" = String, Path)), responses((status = 200, body = super::documents::ClientDocument), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
-pub async fn freeze(State(app): State<App>, ClientAdmin(admin): ClientAdmin, Path(id): Path<String>, OptionalJson(body): OptionalJson) -> Result<Json<Value>, Problem> {
+pub async fn freeze(
+    State(app): State<App>,
+    ClientAdmin(admin): ClientAdmin,
+    Path(id): Path<String>,
+    OptionalJson(body): OptionalJson,
+) -> Result<Json<Value>, Problem> {
     empty(&body)?;
     let client = app.engine.freeze(&client_id(&id)?, true, Actor::Client(admin.id)).await?;
     Ok(Json(view(&client)))
@@ -80,7 +94,12 @@ pub async fn freeze(State(app): State<App>, ClientAdmin(admin): ClientAdmin, Pat
 
 /// End a freeze. Grants that died stay dead.
 #[utoipa::path(post, path = "/v1/clients/{id}/unfreeze", tag = "clients", params(("id" = String, Path)), responses((status = 200, body = super::documents::ClientDocument), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
-pub async fn unfreeze(State(app): State<App>, ClientAdmin(admin): ClientAdmin, Path(id): Path<String>, OptionalJson(body): OptionalJson) -> Result<Json<Value>, Problem> {
+pub async fn unfreeze(
+    State(app): State<App>,
+    ClientAdmin(admin): ClientAdmin,
+    Path(id): Path<String>,
+    OptionalJson(body): OptionalJson,
+) -> Result<Json<Value>, Problem> {
     empty(&body)?;
     let client = app.engine.freeze(&client_id(&id)?, false, Actor::Client(admin.id)).await?;
     Ok(Json(view(&client)))

@@ -8,8 +8,8 @@ use super::body::{self, StrictJson};
 use super::problem::{Problem, ProblemDocument};
 use crate::domain::bodies::{RedeemBody, RedeemProof};
 use crate::domain::json;
-use crate::engine::grants::{Bound, Introspection};
 use crate::engine::Failure;
+use crate::engine::grants::{Bound, Introspection};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -31,11 +31,15 @@ pub async fn redeem(State(app): State<App>, Redeemer(client): Redeemer, StrictJs
         RedeemProof::Parameters(parameters) => Bound::Parameters(parameters),
         RedeemProof::Digest(digest) => Bound::Digest(digest),
         RedeemProof::Missing => {
-            return Err(Failure::invalid("parameters_required", "/parameters", "Give the parameters that are about to be used, or their digest.").into());
+            return Err(Failure::invalid(
+                "parameters_required",
+                "/parameters",
+                "Give the parameters that are about to be used, or their digest.",
+            )
+            .into());
         }
     };
-    let redeemed =
-        app.engine.redeem(&client, body.token.expose_secret(), bound).await.map_err(|failure| Problem::from(failure).noted())?;
+    let redeemed = app.engine.redeem(&client, body.token.expose_secret(), bound).await.map_err(|failure| Problem::from(failure).noted())?;
     let asked = redeemed.request.asked();
     Ok(Json(json!({
         "request_id": redeemed.request.id(),

@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Wraps every route.
-pub async fn every_answer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn every_answer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let call: [u8; 16] = app.engine.random.bytes();
     let call = uuid::Builder::from_random_bytes(call).into_uuid().simple().to_string();

@@ -53,12 +53,12 @@ pub fn document() -> String {
 }
 
 /// `/openapi.json`.
-pub async fn json() -> Response {
+pub(super) async fn json() -> Response {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")], document()).into_response()
 }
 
 /// `/docs`: the same document for people, without a script.
-pub async fn page(axum::extract::State(app): axum::extract::State<App>) -> Response {
+pub(super) async fn page(axum::extract::State(app): axum::extract::State<App>) -> Response {
     let document: serde_json::Value = serde_json::from_str(&document()).unwrap_or_default();
     let page = app.pages.render("docs.html", &serde_json::json!({"api": document}));
     ([(header::CACHE_CONTROL, "public, max-age=300")], Html(page)).into_response()

@@ -165,7 +165,9 @@ fn code(failure: &Failure) -> &'static str {
 fn refused_status(refused: &Refused) -> StatusCode {
     match refused {
         Refused::Ineligible(Ineligible::DirectoryUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
-        Refused::Ineligible(_) | Refused::NotRequester | Refused::NoGrant(GrantReason::Revoked | GrantReason::Frozen) => StatusCode::FORBIDDEN,
+        Refused::Ineligible(_) | Refused::NotRequester | Refused::NoGrant(GrantReason::Revoked | GrantReason::Frozen) => {
+            StatusCode::FORBIDDEN
+        }
         Refused::EditRepeats
         | Refused::EditOutOfBounds(_)
         | Refused::EditDeniedByPolicy(_)
@@ -189,7 +191,8 @@ impl From<JsonError> for Problem {
     fn from(error: JsonError) -> Self {
         match error {
             JsonError::Refused(errors) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", "The body is not acceptable; see errors.").with_errors(errors)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", "The body is not acceptable; see errors.")
+                    .with_errors(errors)
             }
             malformed @ JsonError::Malformed { .. } => Self::malformed(malformed.to_string()),
         }

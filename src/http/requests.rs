@@ -10,7 +10,7 @@ use super::view::{Extras, Reader, RequestPage, RequestView};
 use super::wait::WaitQuery;
 use crate::directory::Identity;
 use crate::domain::ask::{self, Ask};
-use crate::domain::bodies::{CancelBody, OutcomeBody, RevokeBody, ReviewBody};
+use crate::domain::bodies::{CancelBody, OutcomeBody, ReviewBody, RevokeBody};
 use crate::domain::ids::{ClientId, RequestId};
 use crate::domain::json;
 use crate::domain::request::{Outcome, Request, Status};
@@ -110,10 +110,15 @@ pub struct ListQuery {
     get, path = "/v1/requests", tag = "requests", params(ListQuery),
     responses((status = 200, body = RequestPage), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument))
 )]
-pub async fn list(State(app): State<App>, Authenticated(caller): Authenticated, Query(query): Query<ListQuery>) -> Result<Json<RequestPage>, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<RequestPage>, Problem> {
     let engine = &app.engine;
     let limit = limit(query.limit.as_deref())?;
-    let mut filter = RequestFilter { action: query.action.clone(), q: query.q.clone().filter(|q| !q.is_empty()), ..RequestFilter::default() };
+    let mut filter =
+        RequestFilter { action: query.action.clone(), q: query.q.clone().filter(|q| !q.is_empty()), ..RequestFilter::default() };
     if let Some(statuses) = query.status.as_deref().filter(|text| !text.is_empty()) {
         filter.statuses = statuses
             .split(',')
@@ -190,14 +195,23 @@ pub async fn revoke(
     request_body = super::documents::ReviewDocument,
     responses((status = 201, body = RequestView), (status = 200, description = "The same review again", body = RequestView), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument), (status = 422, body = ProblemDocument), (status = 503, body = ProblemDocument))
 )]
-pub async fn review(State(app): State<App>, Signed(person): Signed, Path(id): Path<String>, StrictJson(body): StrictJson) -> Result<Response, Problem> {
+pub async fn review(
+    State(app): State<App>,
+    Signed(person): Signed,
+    Path(id): Path<String>,
+    StrictJson(body): StrictJson,
+) -> Result<Response, Problem> {
     let body = ReviewBody::from_value(&body)?;
     let caller = Caller::Person(person.clone());
     let id = request_id(&id)?;
     app.engine.visible(&caller, &id).await?;
-    let wish = Wish { decision: body.decision, comment: body.comment, option: body.option, parameters: body.parameters, digest: body.digest };
-    let reviewed =
-        app.engine.review(&id, &Identity::Key(person.key.clone()), &wish, person.via, None).await.map_err(|failure| Problem::from(failure).noted())?;
+    let wish =
+        Wish { decision: body.decision, comment: body.comment, option: body.option, parameters: body.parameters, digest: body.digest };
+    let reviewed = app
+        .engine
+        .review(&id, &Identity::Key(person.key.clone()), &wish, person.via, None)
+        .await
+        .map_err(|failure| Problem::from(failure).noted())?;
     let status = if reviewed.repeated { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(show(&app.engine, reviewed.request, &caller).await?)).into_response())
 }
@@ -242,7 +256,11 @@ fn outcome_client(caller: &Caller) -> Result<&Client, Problem> {
     post, path = "/v1/evaluate", tag = "requests", request_body = super::documents::AskDocument,
     responses((status = 200, body = super::documents::EvaluationDocument), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
-pub async fn evaluate(State(app): State<App>, Requester(client): Requester, StrictJson(body): StrictJson) -> Result<Json<serde_json::Value>, Problem> {
+pub async fn evaluate(
+    State(app): State<App>,
+    Requester(client): Requester,
+    StrictJson(body): StrictJson,
+) -> Result<Json<serde_json::Value>, Problem> {
     let ask = Ask::from_value(&body)?;
     let (policy, evaluation) = app.engine.evaluate(&client, &ask).await?;
     Ok(Json(serde_json::json!({
@@ -303,7 +321,12 @@ async fn show_listed(engine: &Engine, request: Request, caller: &Caller) -> Resu
     view(engine, &request, caller, None).await
 }
 
-async fn view(engine: &Engine, request: &Request, caller: &Caller, grant: Option<crate::engine::grants::Token>) -> Result<RequestView, Problem> {
+async fn view(
+    engine: &Engine,
+    request: &Request,
+    caller: &Caller,
+    grant: Option<crate::engine::grants::Token>,
+) -> Result<RequestView, Problem> {
     let reader = if caller.is_requester(request) { Reader::Requester } else { Reader::Other };
     let extras = Extras {
         grant,

@@ -241,7 +241,11 @@ impl RequestView {
             },
             approval: approval(request, extras.eligible),
             reviews: reviews(request, full),
-            allowed_decisions: ask.allowed_decisions.iter().map(|decision| json!(decision).as_str().unwrap_or_default().to_owned()).collect(),
+            allowed_decisions: ask
+                .allowed_decisions
+                .iter()
+                .map(|decision| json!(decision).as_str().unwrap_or_default().to_owned())
+                .collect(),
             deny_options: json!(ask.deny_options),
             edit_schema: ask.edit_schema.as_ref().map(|schema| schema.as_value().clone()),
             created_at: asked.created_at,
@@ -255,7 +259,11 @@ impl RequestView {
                 let detail = outcome.detail.as_deref().map(|detail| if full { detail.to_owned() } else { mask::mask_text(detail).0 });
                 json!({"status": outcome.status, "detail": detail, "touched": outcome.touched, "at": outcome.at, "by": outcome.by})
             }),
-            grant: extras.grant.filter(|_| full).map(|grant| GrantView { token: grant.token, jti: grant.jti.to_string(), expires_at: grant.expires_at }),
+            grant: extras.grant.filter(|_| full).map(|grant| GrantView {
+                token: grant.token,
+                jti: grant.jti.to_string(),
+                expires_at: grant.expires_at,
+            }),
             grant_reason: request.grant_reason(now, extras.void_before),
             urls: Urls { review: format!("{this}/reviews"), cancel: format!("{this}/cancel"), this },
         }
@@ -264,7 +272,12 @@ impl RequestView {
 
 impl DeliveryView {
     fn of(line: DeliveryLine) -> Self {
-        Self { channel: format!("{}:{}", line.platform, line.channel), status: line.status.to_owned(), permalink: line.permalink, error: line.error }
+        Self {
+            channel: format!("{}:{}", line.platform, line.channel),
+            status: line.status.to_owned(),
+            permalink: line.permalink,
+            error: line.error,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -87,6 +88,14 @@ impl MasterKey {
 }
 
 impl Subkey {
+    /// A keyed digest of bytes: equal for equal bytes, and nothing to those without the key.
+    pub fn fingerprint(&self, bytes: &[u8]) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.expose());
+        let mut digest = [0; 32];
+        digest.copy_from_slice(hmac::sign(&key, bytes).as_ref());
+        digest
+    }
+
     /// The bytes, for HMAC. Its only way out.
     pub fn expose(&self) -> &[u8; 32] {
         self.0.expose_secret()

@@ -133,8 +133,12 @@ impl Requirements {
     /// The seats that `seated` leave open, in words.
     pub fn describe_open_seats(&self, seated: &[Candidate]) -> String {
         let filling = seats::fill(&self.seats, seated);
-        let open = self.seats.iter().zip(&filling.filled_by).filter(|(seat, filled)| filled.len() < seat.count() as usize);
-        join_words(open.map(|(seat, _)| seat.to_string()))
+        let open = self
+            .seats
+            .iter()
+            .zip(&filling.filled_by)
+            .filter_map(|(seat, filled)| seat.less(u32::try_from(filled.len()).unwrap_or(u32::MAX)));
+        join_words(open.map(|seat| seat.to_string()))
     }
 
     /// Tightens what the grant and an edit may be.

@@ -1,0 +1,276 @@
+//! Owns putting a server together from its configuration: keys, store, directory, policy, platforms, use cases, routes.
+//!
+//! Never starts when something is missing that a decision would need later: a server that runs can decide.
+
+use crate::chat::ChatPlatform;
+use crate::chat::slack::{SlackInbound, SlackPlatform};
+use crate::config::policy::PolicySource;
+use crate::config::{self, Config, KeySource};
+use crate::directory::{Directory, FileDirectory};
+use crate::domain::audit::{Actor, Entry, Kind};
+use crate::domain::ids::ClientId;
+use crate::domain::policy::{Effect, Policy};
+use crate::domain::time::Clock;
+use crate::engine::eligibility::Eligibility;
+use crate::engine::signer::GrantSigner;
+use crate::engine::waiters::Waiters;
+use crate::engine::worker::Workers;
+use crate::engine::{Engine, Settings};
+use crate::http::pages::Pages;
+use crate::http::sessions::Sessions;
+use crate::http::{self, App, demo::Demo};
+use crate::keys::{self, AuditKey, KeyKind, MasterKey, Purpose};
+use crate::runtime::Random;
+use crate::store::{ConfiguredClient, Store};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
+use std::sync::{Arc, OnceLock, RwLock};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+/// Why a server does not start: what, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
+
+impl StartError {
+    fn new(what: impl std::fmt::Display) -> Self {
+        Self(what.to_string())
+    }
+}
+
+/// Time, randomness, and what only the demo and tests add.
+pub struct Surroundings {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes.
+    pub random: Arc<dyn Random>,
+    /// People signing in.
+    pub sessions: Sessions,
+    /// The demo's page.
+    pub demo: Option<Demo>,
+}
+
+/// A server that is put together but does not listen yet.
+pub struct Built {
+    /// For the routes.
+    pub app: App,
+}
+
+/// Puts a server together.
+///
+/// # Errors
+/// What is wrong and what to do; nothing was acknowledged to anybody.
+pub async fn build(config: &Config, around: Surroundings) -> Result<Built, StartError> {
+    let store = Store::open(config.database.url.expose_secret()).await.map_err(|error| StartError::new(format!("database: {error}")))?;
+    store.migrate().await.map_err(|error| StartError::new(format!("database: migrations failed: {error}")))?;
+    let may_create =
+        config.database.backend() == Some(config::database::Backend::Sqlite) && store.is_empty().await.map_err(StartError::new)?;
+    let master = load(&config.secrets.master_key, KeyKind::Master, may_create)?;
+    let grant = load(&config.grants.key, KeyKind::Grant, may_create)?;
+    let audit = load(&config.audit.checkpoint_key, KeyKind::Audit, may_create)?;
+    let master_key = MasterKey::from_text(&master.text).map_err(StartError::new)?;
+    let audit_key = AuditKey::from_pem(&audit.text).map_err(StartError::new)?;
+    let signer = GrantSigner::new(&grant.text, &config.server.public_url).map_err(StartError::new)?;
+    same_keys(&store, &master_key, &audit_key, &signer).await?;
+    let now = around.clock.now();
+    let directory: Arc<dyn Directory> = match &config.directory {
+        Some(section) => Arc::new(FileDirectory::open(&section.file, now)),
+        None => {
+            return Err(StartError::new(
+                "[directory] is missing: without one nobody could ever approve. Add it, with sources = [\"file\"] and a file.",
+            ));
+        }
+    };
+    let (policy, text, changed) = active_policy(config, &store).await?;
+    if policy.default_effect() == Effect::Allow {
+        tracing::warn!("policy: default = \"allow\" lets everything pass that no rule names");
+    }
+    let mut platforms: Vec<Arc<dyn ChatPlatform>> = Vec::new();
+    let mut slack = None;
+    if let Some(section) = &config.slack {
+        platforms.push(Arc::new(SlackPlatform::new(section, Arc::clone(&around.clock)).map_err(StartError::new)?));
+        slack = Some(Arc::new(SlackInbound::for_section(section).map_err(StartError::new)?));
+    }
+    let engine = Engine {
+        directory,
+        platforms,
+        signer,
+        data_key: master_key.derive(Purpose::Data),
+        audit_key,
+        waiters: Arc::new(Waiters::default()),
+        settings: Settings {
+            public_url: config.server.public_url.trim_end_matches('/').to_owned(),
+            admin_groups: config.admin.groups.clone(),
+            grant_ttl: config.grants.ttl,
+            policy_is_file_managed: config.policy.source == PolicySource::File,
+        },
+        active_policy: RwLock::new(Arc::clone(&policy)),
+        cards: Notify::new(),
+        taps: Notify::new(),
+        eligibility: Eligibility::default(),
+        clock: around.clock,
+        random: around.random,
+        store,
+    };
+    if changed {
+        let entry = Entry::new(Kind::PolicyChanged, Actor::System, None).with("policy_version", policy.version());
+        engine.store.put_policy(policy.version(), &text, Some(entry), now).await.map_err(StartError::new)?;
+    }
+    sync_clients(config, &engine).await?;
+    let app = App {
+        engine: Arc::new(engine),
+        sessions: Arc::new(around.sessions),
+        pages: Arc::new(Pages::new().map_err(StartError::new)?),
+        metrics: metrics_handle()?,
+        slack,
+        demo: around.demo.map(Arc::new),
+    };
+    Ok(Built { app })
+}
+
+fn load(source: &KeySource, kind: KeyKind, may_create: bool) -> Result<keys::Loaded, StartError> {
+    let loaded = keys::load(source, kind, may_create).map_err(StartError::new)?;
+    if loaded.created {
+        tracing::info!(key = kind.name(), "made a new key beside the new database; back it up");
+    }
+    Ok(loaded)
+}
+
+/// A key that differs from the one the data were made with would make them unreadable or foreign.
+async fn same_keys(store: &Store, master: &MasterKey, audit: &AuditKey, signer: &GrantSigner) -> Result<(), StartError> {
+    let fingerprint = |bytes: &[u8]| crate::domain::audit::hex(&Sha256::digest(bytes));
+    let known = [
+        ("master_key", fingerprint(master.derive(Purpose::Commitment).expose())),
+        ("audit_key", fingerprint(audit.public_key())),
+        ("grant_key", signer.kid().to_owned()),
+    ];
+    for (name, present) in known {
+        match store.meta(name).await.map_err(StartError::new)? {
+            None => store.put_meta(name, &present).await.map_err(StartError::new)?,
+            Some(before) if before == present => {}
+            Some(_) => {
+                return Err(StartError::new(format!(
+                    "the {} is not the one that this database was made with; restore the former key file",
+                    name.replace('_', " ")
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The policy to start with: the file's, when the file is the source or the database has none; else the database's.
+async fn active_policy(config: &Config, store: &Store) -> Result<(Arc<Policy>, String, bool), StartError> {
+    let stored = store.active_policy().await.map_err(StartError::new)?;
+    if let (PolicySource::Api, Some((_, text))) = (&config.policy.source, &stored) {
+        let policy = Policy::parse(text).map_err(|_| StartError::new("the policy in the database does not load in this version"))?;
+        return Ok((Arc::new(policy), text.clone(), false));
+    }
+    let (policy, text) = read_policy(&config.policy.file)?;
+    let changed = stored.is_none_or(|(version, _)| version != policy.version());
+    Ok((Arc::new(policy), text, changed))
+}
+
+/// Reads and checks a policy file.
+///
+/// # Errors
+/// Every mistake with its place.
+pub fn read_policy(file: &Path) -> Result<(Policy, String), StartError> {
+    let text = std::fs::read_to_string(file).map_err(|error| StartError::new(format!("policy: {}: {error}", file.display())))?;
+    match Policy::parse(&text) {
+        Ok(policy) => Ok((policy, text)),
+        Err(findings) => {
+            let lines: Vec<String> = findings.iter().map(|finding| format!("{}:{finding}", file.display())).collect();
+            Err(StartError::new(format!("the policy has mistakes:\n{}", lines.join("\n"))))
+        }
+    }
+}
+
+async fn sync_clients(config: &Config, engine: &Engine) -> Result<(), StartError> {
+    let clients = config
+        .clients
+        .iter()
+        .map(|client| ConfiguredClient {
+            name: client.name.clone(),
+            key_id: client.key.id.clone(),
+            key_hash: client.key.hash,
+            owner: client.owner.clone(),
+            scopes: client.scopes.clone(),
+            may_act_for: client.may_act_for.clone(),
+        })
+        .collect();
+    let now = engine.clock.now();
+    engine.store.sync_clients(clients, now, &|| ClientId::new(now, engine.random.bytes())).await.map_err(StartError::new)
+}
+
+/// One recorder per process: metrics are global.
+fn metrics_handle() -> Result<PrometheusHandle, StartError> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
+    // A second server in the same process (tests) finds the recorder in place, which is fine.
+    let _ = metrics::set_global_recorder(recorder);
+    Ok(handle)
+}
+
+/// A server that listens.
+pub struct Running {
+    /// The app, for the demo and tests.
+    pub app: App,
+    workers: Workers,
+    stop: tokio::sync::watch::Sender<bool>,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+/// Starts listening and the background.
+///
+/// # Errors
+/// When the metrics address cannot be bound.
+pub async fn start(built: Built, listener: TcpListener, metrics: Option<TcpListener>) -> Running {
+    let app = built.app;
+    let workers = Workers::start(&app.engine);
+    let stop = tokio::sync::watch::Sender::new(false);
+    let mut stopped = stop.subscribe();
+    if let Some(metrics) = metrics {
+        let router = http::metrics_router(app.clone());
+        let mut stopped = stop.subscribe();
+        tokio::spawn(async move {
+            let stop = async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            };
+            axum::serve(metrics, router).with_graceful_shutdown(stop).await
+        });
+    }
+    let router = http::router(app.clone());
+    let server = tokio::spawn(async move {
+        let stop = async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        axum::serve(listener, router).with_graceful_shutdown(stop).await
+    });
+    Running { app, workers, stop, server }
+}
+
+impl Running {
+    /// Stops: waiting callers are answered with what is known, work in hand is finished, the log's head is signed.
+    ///
+    /// # Errors
+    /// When the server ended with an error.
+    pub async fn stop(self) -> std::io::Result<()> {
+        self.app.engine.waiters.close();
+        self.stop.send_replace(true);
+        let ended = self.server.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        self.workers.stop().await;
+        if let Err(failure) = self.app.engine.sign_head().await {
+            tracing::error!(code = failure.code(), "the head of the log could not be signed at shutdown");
+        }
+        self.app.engine.store.close().await;
+        ended
+    }
+}

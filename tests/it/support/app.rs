@@ -1,0 +1,426 @@
+//! Owns the whole server under test: the same `app::build` as `serve`, on port 0, with a fake clock and, where a test
+//! wants it, a fake Slack. At the end of every test: nothing undelivered, and the audit log verifies.
+
+use super::clock::FakeClock;
+use super::db::TestDatabase;
+use super::slack::FakeSlack;
+use countersign::app::{self, Running, Surroundings};
+use countersign::config::clients::{Client, Scope};
+use countersign::config::{Config, KeySource, api_key};
+use countersign::http::demo::Demo;
+use countersign::http::sessions::Sessions;
+use countersign::runtime::SystemRandom;
+use reqwest::StatusCode;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The workspace of the tests.
+pub const TEAM: &str = "T0TEST";
+/// The channel that the tests' policy asks in.
+pub const CHANNEL: &str = "C0PROD";
+/// Slack's signing secret in the tests.
+pub const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+/// The page token of the tests' demo sign-in.
+pub const DEMO_TOKEN: &str = "demo-token-of-the-tests";
+
+/// Who is in the directory: alice owns the agents; bob and carol decide for data-governance and security;
+/// dave is in both groups; erin is inactive; frank administers; svc is no human; grace is who agents act for.
+pub const DIRECTORY: &str = r#"
+[[person]]
+name = "Alice Liu"
+email = "alice@example.com"
+groups = ["data-governance"]
+slack = { team_id = "T0TEST", user_id = "U0ALICE" }
+
+[[person]]
+name = "Bob Stone"
+email = "bob@example.com"
+groups = ["data-governance"]
+slack = { team_id = "T0TEST", user_id = "U0BOB" }
+
+[[person]]
+name = "Carol Diaz"
+email = "carol@example.com"
+groups = ["security"]
+slack = { team_id = "T0TEST", user_id = "U0CAROL" }
+
+[[person]]
+name = "Dave Marsh"
+email = "dave@example.com"
+groups = ["data-governance", "security"]
+slack = { team_id = "T0TEST", user_id = "U0DAVE" }
+
+[[person]]
+name = "Erin Holt"
+email = "erin@example.com"
+active = false
+groups = ["data-governance", "security"]
+slack = { team_id = "T0TEST", user_id = "U0ERIN" }
+
+[[person]]
+name = "Frank Moss"
+email = "frank@example.com"
+groups = ["countersign-admins"]
+slack = { team_id = "T0TEST", user_id = "U0FRANK" }
+
+[[person]]
+name = "Grace Park"
+email = "grace@example.com"
+groups = ["data-governance"]
+slack = { team_id = "T0TEST", user_id = "U0GRACE" }
+
+[[person]]
+name = "Reporting service"
+email = "svc@example.com"
+kind = "service"
+groups = ["data-governance", "security"]
+slack = { team_id = "T0TEST", user_id = "U0SVC" }
+"#;
+
+/// One rule of each kind: a single seat, two seats, allowed, denied, with demands.
+pub const POLICY: &str = r#"
+default = "review"
+default_route = "data"
+
+[routes.data]
+slack = ["C0PROD"]
+seats = [{ group = "data-governance", count = 1 }]
+expires_in = "1h"
+approval_valid = "15m"
+
+[[rule]]
+id = "dual"
+effect = "review"
+match = { action = "dual.*" }
+seats = [{ group = "security", count = 1 }]
+
+[[rule]]
+id = "read-only"
+effect = "allow"
+match = { action = "*.read" }
+
+[[rule]]
+id = "no-drop"
+effect = "deny"
+match = { action = "db.drop" }
+
+[[rule]]
+id = "explained"
+effect = "review"
+match = { action = "explained.*" }
+require = ["justification"]
+
+[[rule]]
+id = "commented"
+effect = "review"
+match = { action = "commented.*" }
+require = ["comment"]
+"#;
+
+/// The clients of the tests: name, scopes, owner.
+const CLIENTS: [(&str, &[Scope]); 5] = [
+    ("agent", &[Scope::RequestsWrite, Scope::GrantsRedeem]),
+    ("other", &[Scope::RequestsWrite]),
+    ("executor", &[Scope::GrantsRedeem]),
+    ("reader", &[Scope::RequestsRead, Scope::AuditRead, Scope::PolicyRead]),
+    ("admin", &[Scope::ClientsWrite, Scope::PolicyWrite, Scope::RequestsRead]),
+];
+
+/// The API key of a test client.
+pub fn key(name: &str) -> String {
+    format!("cs_{name}{}_{}", "0".repeat(4_usize.saturating_sub(name.len())), "k".repeat(40))
+}
+
+/// What a test changes of the usual server.
+pub struct Options {
+    /// The policy file.
+    pub policy: String,
+    /// The directory file.
+    pub directory: String,
+    /// With a fake Slack.
+    pub slack: bool,
+    /// The policy can be replaced through the API.
+    pub policy_by_api: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { policy: POLICY.to_owned(), directory: DIRECTORY.to_owned(), slack: true, policy_by_api: false }
+    }
+}
+
+/// A running server with everything around it.
+pub struct TestApp {
+    /// The server.
+    pub running: Running,
+    /// Its address, without a trailing slash.
+    pub url: String,
+    /// Its clock.
+    pub clock: Arc<FakeClock>,
+    /// Slack.
+    pub slack: FakeSlack,
+    /// HTTP client.
+    pub http: reqwest::Client,
+    /// Files of the server: `policy.toml`, `directory.toml`, keys.
+    pub files: tempfile::TempDir,
+    /// The configuration it was started with.
+    pub config: Config,
+    _database: TestDatabase,
+}
+
+impl TestApp {
+    /// The usual server.
+    pub async fn start(database: TestDatabase) -> Self {
+        Self::with(database, Options::default()).await
+    }
+
+    /// A server with other options.
+    pub async fn with(database: TestDatabase, options: Options) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let clock = Arc::new(FakeClock::new());
+        let slack = FakeSlack::start().await;
+        slack.workspace(TEAM, CHANNEL);
+        for name in ["ALICE", "BOB", "CAROL", "DAVE", "ERIN", "FRANK", "GRACE", "SVC"] {
+            slack.member(&format!("U0{name}"), TEAM);
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let config = config(&database, files.path(), &url, &slack, &options);
+        let around = Surroundings {
+            clock: clock.clone(),
+            random: Arc::new(SystemRandom),
+            sessions: Sessions::demo(&url),
+            demo: Some(Demo { token: DEMO_TOKEN.to_owned(), people: people(&options.directory) }),
+        };
+        let built = app::build(&config, around).await.unwrap_or_else(|error| panic!("the server does not start: {error}"));
+        let running = app::start(built, listener, None).await;
+        slack.serves(&url, SIGNING_SECRET);
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { running, url, clock, slack, http, files, config, _database: database }
+    }
+
+    /// A client of the API.
+    pub fn client(&self, name: &str) -> ApiClient<'_> {
+        ApiClient { app: self, credential: Credential::Key(key(name)) }
+    }
+
+    /// Somebody without a credential.
+    pub fn stranger(&self) -> ApiClient<'_> {
+        ApiClient { app: self, credential: Credential::None }
+    }
+
+    /// A person, signed in through the demo's page.
+    pub async fn person(&self, email: &str) -> ApiClient<'_> {
+        let answer = self
+            .http
+            .post(format!("{}/demo/{DEMO_TOKEN}/be", self.url))
+            .form(&[("email", email)])
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{email} cannot sign in");
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        ApiClient { app: self, credential: Credential::Cookie(cookie) }
+    }
+
+    /// Waits until `probe` says so: on a condition, never for a time.
+    pub async fn eventually<F: AsyncFn() -> bool>(&self, what: &str, probe: F) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while !probe().await {
+            assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Every audit event so far, as JSON.
+    pub async fn events(&self) -> Vec<Value> {
+        let mut events = Vec::new();
+        let mut after = 0;
+        loop {
+            let rows = self.running.app.engine.store.audit_rows(after, 500).await.unwrap();
+            let Some(last) = rows.last() else { return events };
+            after = last.seq;
+            events.extend(rows.iter().map(|row| serde_json::from_str::<Value>(&row.event).unwrap()));
+        }
+    }
+
+    /// The types of the audit events of one request, in order.
+    pub async fn story(&self, request: &str) -> Vec<String> {
+        let events = self.events().await;
+        events.iter().filter(|event| event["request"] == request).map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Stops the server, and checks what must hold after every test: nothing undelivered, and a log that verifies.
+    pub async fn finish(self) {
+        let store = self.running.app.engine.store.clone();
+        let events = self.events().await;
+        let clock = self.clock.clone();
+        if self.config.slack.is_some() {
+            self.eventually("the outbox is empty", async || {
+                use countersign::domain::time::Clock as _;
+                store.outbox_state(clock.now()).await.unwrap().waiting == 0
+            })
+            .await;
+        }
+        super::log::verify(&self.running.app.engine.store).await;
+        super::log::holds_no_texts(&events);
+        self.running.stop().await.unwrap();
+    }
+}
+
+fn people(directory: &str) -> Vec<String> {
+    let directory: toml::Table = directory.parse().unwrap();
+    directory["person"].as_array().unwrap().iter().map(|person| person["email"].as_str().unwrap().to_owned()).collect()
+}
+
+fn config(database: &TestDatabase, files: &Path, url: &str, slack: &FakeSlack, options: &Options) -> Config {
+    std::fs::write(files.join("policy.toml"), &options.policy).unwrap();
+    std::fs::write(files.join("directory.toml"), &options.directory).unwrap();
+    super::keys::write(files);
+    let mut config = Config::default();
+    config.server.public_url = url.to_owned();
+    config.database.url = SecretString::from(database.url());
+    config.secrets.master_key = KeySource::File(files.join("countersign.key"));
+    config.grants.key = KeySource::File(files.join("grant-key.pem"));
+    config.audit.checkpoint_key = KeySource::File(files.join("audit-key.pem"));
+    config.policy.file = files.join("policy.toml");
+    if options.policy_by_api {
+        config.policy.source = countersign::config::policy::PolicySource::Api;
+    }
+    config.admin.groups = vec!["countersign-admins".to_owned()];
+    config.directory = Some(countersign::config::directory::Directory { file: files.join("directory.toml"), ..Default::default() });
+    if options.slack {
+        let mut section = countersign::config::slack::Slack::new(SecretString::from(SIGNING_SECRET), SecretString::from("xoxb-test-token")).unwrap();
+        section.team_ids = vec![TEAM.to_owned()];
+        section.api_url = slack.api_url().parse().unwrap();
+        config.slack = Some(section);
+    }
+    config.clients = CLIENTS
+        .iter()
+        .map(|(name, scopes)| Client {
+            name: (*name).to_owned(),
+            key: api_key::parse(&key(name)).unwrap(),
+            scopes: scopes.iter().copied().collect(),
+            owner: Some("alice@example.com".to_owned()),
+            may_act_for: vec!["*@example.com".to_owned()],
+        })
+        .collect();
+    config
+}
+
+enum Credential {
+    None,
+    Key(String),
+    Cookie(String),
+}
+
+/// Somebody who calls the API.
+pub struct ApiClient<'a> {
+    app: &'a TestApp,
+    credential: Credential,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body, when it is JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// Asserts the status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{:#}", self.body);
+        self
+    }
+
+    /// Asserts a problem of this slug.
+    #[track_caller]
+    pub fn problem(self, status: u16, slug: &str) -> Self {
+        let answer = self.expect(status);
+        assert_eq!(answer.body["type"], format!("urn:countersign:problem:{slug}"), "{:#}", answer.body);
+        answer
+    }
+}
+
+impl ApiClient<'_> {
+    /// Any call.
+    pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.send(method, path, body.map(ToString::to_string), &[]).await
+    }
+
+    /// Any call with headers and a raw body.
+    pub async fn send(&self, method: &str, path: &str, body: Option<String>, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.app.http.request(method.parse().unwrap(), format!("{}{path}", self.app.url));
+        request = match &self.credential {
+            Credential::None => request,
+            Credential::Key(key) => request.bearer_auth(key),
+            Credential::Cookie(cookie) => request.header("cookie", cookie).header("origin", &self.app.url),
+        };
+        if let Some(body) = body {
+            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+                request = request.header("content-type", "application/json");
+            }
+            request = request.body(body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let text = answer.text().await.unwrap();
+        Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, None).await
+    }
+
+    /// POST of JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call("POST", path, Some(body)).await
+    }
+
+    /// Asks for an action; the request as created.
+    pub async fn asks(&self, body: &Value) -> Value {
+        self.post("/v1/requests", body).await.expect(201).body
+    }
+
+    /// Reads a request.
+    pub async fn reads(&self, id: &Value) -> Value {
+        self.get(&format!("/v1/requests/{}", id.as_str().unwrap())).await.expect(200).body
+    }
+
+    /// Reviews a request with its present digest.
+    pub async fn reviews(&self, request: &Value, decision: &str) -> Answer {
+        let body = json!({"decision": decision, "digest": request["digest"]});
+        self.post(&format!("/v1/requests/{}/reviews", request["id"].as_str().unwrap()), &body).await
+    }
+
+    /// Redeems a grant with parameters.
+    pub async fn redeems(&self, token: &Value, parameters: &Value) -> Answer {
+        self.post("/v1/grants/redeem", &json!({"token": token, "parameters": parameters})).await
+    }
+}
+
+/// The export that most tests ask for.
+pub fn export() -> Value {
+    json!({
+        "action": "db.export",
+        "resource": {"type": "table", "id": "prod/customers", "environment": "prod"},
+        "parameters": {"rows": 120_000, "destination": "s3://partner-drop/customers.csv"},
+        "summary": "Export customers to the partner bucket",
+        "justification": "Quarterly reconciliation, FIN-482",
+        "context": {"source": "airflow dag=partner_sync run=2026-11-20", "data_scope": "customers: name, email, balance"},
+        "deny_options": [{"name": "use_staging", "title": "Use staging instead"}]
+    })
+}

@@ -1,0 +1,125 @@
+//! Owns what can go wrong between a use case and the database, as the use case sees it.
+//!
+//! Never shows SQL text or a value in `Display`: both may hold what people wrote. The driver's own words are reachable
+//! through `source()` only, for a log line at the boundary.
+
+/// Why the store did not do what it was asked to. Nothing of the job was written, except as `Unavailable` says.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The row is no longer at the version that the change was made for: reload, apply again.
+    #[error("the stored version has moved on; reload and apply again")]
+    Conflict,
+    /// Another request of this client holds the idempotency key: read that one.
+    #[error("the idempotency key is taken; read the request that holds it")]
+    IdempotencyTaken,
+    /// The write queue is full: come back later.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// The database cannot be used now, with a code for logs and metrics. When the connection broke during a commit
+    /// (`connection_lost`), the commit may have happened: the version guard and the idempotency key make a repeat safe.
+    #[error("the database is unavailable ({0})")]
+    Unavailable(&'static str),
+    /// A row that no code of ours writes.
+    #[error("row {id} of {table} holds an impossible value in {column}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row's id, which is never a secret.
+        id: String,
+    },
+    /// The address is neither `sqlite://` nor `postgres://`, or a part of it is wrong.
+    #[error("[database] url is not usable: {0}")]
+    Url(&'static str),
+    /// A migration failed, or the database was migrated by a later version.
+    #[error("the schema of the database could not be brought up to date")]
+    Migrate(#[source] Box<sqlx::migrate::MigrateError>),
+    /// Anything else that the driver reports.
+    #[error("the database refused a statement ({code})")]
+    Driver {
+        /// SQLSTATE or SQLite's extended result code.
+        code: String,
+        /// The driver's words; they may name tables and constraints.
+        source: sqlx::Error,
+    },
+}
+
+impl StoreError {
+    /// Short stable code for metrics and logs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::IdempotencyTaken => "idempotency_taken",
+            Self::Busy => "busy",
+            Self::Unavailable(code) => code,
+            Self::Corrupt { .. } => "corrupt",
+            Self::Url(_) => "url",
+            Self::Migrate(_) => "migrate",
+            Self::Driver { .. } => "driver",
+        }
+    }
+}
+
+/// What a driver's error means for a batch of writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The database is gone, full or broken: every job of the batch fails.
+    Database(&'static str),
+    /// Another transaction was in the way: the same job can succeed when tried again.
+    Collision,
+    /// Some statement was refused: the fault is in a job.
+    Job,
+}
+
+/// Sorts a driver's error.
+pub(super) fn trouble(error: &sqlx::Error) -> Trouble {
+    let sqlx::Error::Database(database) = error else {
+        return match error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed => Trouble::Database("connection_lost"),
+            sqlx::Error::PoolTimedOut => Trouble::Database("pool_timed_out"),
+            sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed | sqlx::Error::InvalidSavePointStatement => Trouble::Database("connection_lost"),
+            _ => Trouble::Job,
+        };
+    };
+    let code = database.code().unwrap_or_default();
+    // PostgreSQL: https://www.postgresql.org/docs/15/errcodes-appendix.html, five characters.
+    if code.len() == 5 {
+        return match &code[..2] {
+            "08" | "57" | "58" => Trouble::Database("connection_lost"),
+            "53" => Trouble::Database("out_of_space"),
+            "40" => Trouble::Collision,
+            "25" => Trouble::Database("read_only"),
+            _ => Trouble::Job,
+        };
+    }
+    // SQLite: https://www.sqlite.org/rescode.html; the low byte is the primary code.
+    match code.parse::<u32>().unwrap_or_default() & 0xff {
+        5 | 6 => Trouble::Database("locked"),
+        8 => Trouble::Database("read_only"),
+        10 => Trouble::Database("io"),
+        13 => Trouble::Database("out_of_space"),
+        11 | 26 => Trouble::Database("corrupt"),
+        14 => Trouble::Database("cannot_open"),
+        7 => Trouble::Database("out_of_memory"),
+        _ => Trouble::Job,
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(source: sqlx::Error) -> Self {
+        match trouble(&source) {
+            Trouble::Database(code) => Self::Unavailable(code),
+            Trouble::Collision => Self::Unavailable("collision"),
+            Trouble::Job => {
+                let code = match &source {
+                    sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),
+                    sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => "decode".to_owned(),
+                    _ => "other".to_owned(),
+                };
+                Self::Driver { code, source }
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Owns what is PostgreSQL's own: how to connect, how replicas tell each other, and the words in which its SQL differs.
+//!
+//! Never holds a query: those stand in `sql/`, once for both databases.
+
+use super::changes::{Changed, Changes};
+use super::error::StoreError;
+use super::{Dialect, StoreOptions};
+use sqlx::ConnectOptions as _;
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgListener};
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[path = "sql/mod.rs"]
+#[expect(clippy::duplicate_mod, reason = "one text of SQL, compiled against each driver's types")]
+pub(super) mod sql;
+
+pub(super) type Db = sqlx::Postgres;
+
+/// The channel of NOTIFY.
+const CHANNEL: &str = "countersign_changed";
+/// A payload must be shorter than 8000 bytes (PostgreSQL 15, NOTIFY).
+pub(super) const PAYLOAD_LIMIT: usize = 7_900;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "postgres",
+    // One round trip. The lock (a number of our own) is that of the log's head, which every batch extends. Taken first,
+    // it also makes batches of several replicas wait in line instead of deadlocking over requests in different orders.
+    begin: "BEGIN; SELECT pg_advisory_xact_lock(4854637701)",
+    numbered_placeholders: true,
+    skip_locked: "FOR UPDATE SKIP LOCKED",
+    notify: Some("SELECT pg_notify('countersign_changed', $1)"),
+};
+
+pub(super) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Options of every connection.
+pub(super) fn connect(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Url("expected postgres://user@host/database"))?;
+    Ok(options.application_name("countersign").statement_cache_capacity(256).disable_statement_logging())
+}
+
+/// The pool that reads.
+pub(super) fn readers(url: &str, options: &StoreOptions) -> Result<sqlx::Pool<Db>, StoreError> {
+    Ok(PoolOptions::new()
+        .max_connections(options.readers)
+        .acquire_timeout(Duration::from_secs(5))
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::query("SET default_transaction_read_only = on").execute(connection).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(connect(url)?))
+}
+
+/// Hears what other replicas committed, until the store is dropped. Whatever may have been missed is `Changed::All`.
+pub(super) async fn listen(url: String, own: String, changes: Arc<Changes>) {
+    let mut pause = Duration::from_millis(50);
+    loop {
+        if let Ok(mut listener) = connect_listener(&url).await {
+            pause = Duration::from_millis(50);
+            changes.listening(true);
+            // From here on nothing is missed; before, everything may have been.
+            changes.tell(Changed::All);
+            while let Ok(notification) = listener.recv().await {
+                if let Some(changed) = Changed::parse(notification.payload(), &own) {
+                    changes.tell(changed);
+                }
+            }
+            changes.listening(false);
+            changes.tell(Changed::All);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+async fn connect_listener(url: &str) -> Result<PgListener, sqlx::Error> {
+    let options = connect(url).map_err(|_| sqlx::Error::PoolClosed)?;
+    let pool = PoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5)).connect_with(options).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.ignore_pool_close_event(true);
+    // A silent reconnect would hide that notifications were missed.
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}

@@ -1,0 +1,107 @@
+//! Owns the statements over `audit_event` and `audit_head`.
+//!
+//! Never updates or deletes: the triggers would refuse it.
+
+use super::bulk::Bulk;
+use super::{Conn, Db, Pool};
+use crate::domain::audit::{Head, Prepared, Sealed};
+use crate::store::audit::{AuditFilter, AuditRow};
+use crate::store::error::StoreError;
+use crate::store::heads::HeadRow;
+use sqlx::AssertSqlSafe;
+use std::borrow::Cow;
+
+const HEAD: &str = "SELECT seq, chain_hash FROM audit_event ORDER BY seq DESC LIMIT 1";
+const RANGE: &str = "SELECT seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash FROM audit_event \
+    WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3";
+const OF_REQUEST: &str = "SELECT seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash FROM audit_event \
+    WHERE request_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+const PUT_HEAD: &str = "INSERT INTO audit_head (seq, at, chain_hash, signature, key_id) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (seq, at) DO NOTHING";
+const HEADS: &str = "SELECT seq, at, chain_hash, signature, key_id FROM audit_head WHERE seq >= $1 ORDER BY seq, at LIMIT $2";
+const LAST_HEAD: &str = "SELECT seq, at, chain_hash, signature, key_id FROM audit_head ORDER BY seq DESC, at DESC LIMIT 1";
+
+pub(super) const TEXTS: &[&str] = &[HEAD, RANGE, OF_REQUEST, PUT_HEAD, HEADS, LAST_HEAD];
+
+pub(super) static INSERT: Bulk = Bulk::new(
+    "INSERT INTO audit_event (seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash) VALUES",
+    &["", "", "", "", "", "", "", "", ""],
+    "",
+);
+
+/// Gives the events their places and writes them. Must run in the writer's transaction, which holds the lock of the head.
+pub(super) async fn append(conn: &mut Conn, events: &[Cow<'_, Prepared>]) -> Result<(), StoreError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let mut head = read_head(conn).await?;
+    let sealed: Vec<(&Prepared, Sealed)> = events
+        .iter()
+        .map(|event| {
+            let sealed = event.seal(&head);
+            head = Head::after(&sealed);
+            (event.as_ref(), sealed)
+        })
+        .collect();
+    for (text, part) in INSERT.parts(&sealed) {
+        // Constant text and placeholders only, see `bulk`.
+        let mut query = sqlx::query::<Db>(AssertSqlSafe(text));
+        for (event, sealed) in part {
+            query = query
+                .bind(sealed.seq.cast_signed())
+                .bind(event.at.as_millis())
+                .bind(event.kind.as_str())
+                .bind(event.actor.kind())
+                .bind(event.actor.id())
+                .bind(event.request.as_ref().map(|id| id.as_str()))
+                .bind(sealed.event.as_str())
+                .bind(sealed.leaf.as_slice())
+                .bind(sealed.chain.as_slice());
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+async fn read_head(conn: &mut Conn) -> Result<Head, StoreError> {
+    let row: Option<(i64, Vec<u8>)> = sqlx::query_as::<Db, _>(HEAD).fetch_optional(conn).await?;
+    row.map_or(Ok(Head::EMPTY), |(seq, chain)| to_head(seq, &chain))
+}
+
+fn to_head(seq: i64, chain: &[u8]) -> Result<Head, StoreError> {
+    let corrupt = |column| StoreError::Corrupt { table: "audit_event", column, id: seq.to_string() };
+    Ok(Head { seq: u64::try_from(seq).map_err(|_| corrupt("seq"))?, chain: chain.try_into().map_err(|_| corrupt("chain_hash"))? })
+}
+
+pub(in crate::store) async fn head(pool: &Pool) -> Result<Head, StoreError> {
+    let row: Option<(i64, Vec<u8>)> = sqlx::query_as::<Db, _>(HEAD).fetch_optional(pool).await?;
+    row.map_or(Ok(Head::EMPTY), |(seq, chain)| to_head(seq, &chain))
+}
+
+pub(in crate::store) async fn rows(pool: &Pool, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+    let after = filter.after.cast_signed();
+    let query = match &filter.request {
+        Some(request) => sqlx::query_as::<Db, AuditRow>(OF_REQUEST).bind(request.as_str()).bind(after).bind(i64::from(limit)),
+        None => sqlx::query_as::<Db, AuditRow>(RANGE).bind(after).bind(filter.through.map_or(i64::MAX, u64::cast_signed)).bind(i64::from(limit)),
+    };
+    Ok(query.fetch_all(pool).await?)
+}
+
+pub(super) async fn put_head(conn: &mut Conn, head: &HeadRow) -> Result<(), StoreError> {
+    sqlx::query::<Db>(PUT_HEAD)
+        .bind(head.seq)
+        .bind(head.at)
+        .bind(head.chain_hash.as_slice())
+        .bind(head.signature.as_slice())
+        .bind(head.key_id.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub(in crate::store) async fn heads(pool: &Pool, from: u64, limit: u32) -> Result<Vec<HeadRow>, StoreError> {
+    Ok(sqlx::query_as::<Db, HeadRow>(HEADS).bind(from.cast_signed()).bind(i64::from(limit)).fetch_all(pool).await?)
+}
+
+pub(in crate::store) async fn last_head(pool: &Pool) -> Result<Option<HeadRow>, StoreError> {
+    Ok(sqlx::query_as::<Db, HeadRow>(LAST_HEAD).fetch_optional(pool).await?)
+}

@@ -1,0 +1,133 @@
+//! Owns the statements over `client` and `client_key`.
+//!
+//! Never sees a key, only its SHA-256.
+
+use super::{Conn, Db, Pool};
+use crate::domain::ids::ClientId;
+use crate::domain::time::Timestamp;
+use crate::store::clients::{Client, ClientRow, ClientSource, NewKey};
+use crate::store::error::StoreError;
+
+const BY_ID: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE id = $1";
+const BY_NAME: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE name = $1";
+const BY_KEY: &str = "SELECT c.id, c.name, c.owner, c.scopes, c.may_act_for, c.enabled, c.source, c.frozen_at, c.void_before, c.created_at \
+    FROM client_key k JOIN client c ON c.id = k.client_id WHERE k.hash = $1 AND c.enabled = 1 AND (k.expires_at IS NULL OR k.expires_at > $2)";
+const PAGE: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client \
+    WHERE id > $1 ORDER BY id LIMIT $2";
+const ALL: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client ORDER BY id";
+const INSERT: &str = "INSERT INTO client (id, name, owner, scopes, may_act_for, enabled, source, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const UPDATE: &str = "UPDATE client SET owner = $2, scopes = $3, may_act_for = $4, enabled = $5, source = $6 WHERE id = $1";
+const DISABLE: &str = "UPDATE client SET enabled = 0 WHERE id = $1 AND enabled = 1";
+const FREEZE: &str = "UPDATE client SET frozen_at = $2, void_before = $2 WHERE id = $1 AND frozen_at IS NULL";
+const UNFREEZE: &str = "UPDATE client SET frozen_at = NULL WHERE id = $1 AND frozen_at IS NOT NULL";
+const INSERT_KEY: &str = "INSERT INTO client_key (hash, key_id, client_id, source, expires_at, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+const KEYS_OF_FILE: &str = "SELECT hash FROM client_key WHERE client_id = $1 AND source = 'file'";
+const DELETE_KEY: &str = "DELETE FROM client_key WHERE hash = $1 AND source = 'file'";
+const DELETE_KEYS: &str = "DELETE FROM client_key WHERE client_id = $1";
+const EXISTS: &str = "SELECT name FROM client WHERE id = $1 AND enabled = 1";
+
+pub(super) const TEXTS: &[&str] = &[
+    BY_ID, BY_NAME, BY_KEY, PAGE, ALL, INSERT, UPDATE, DISABLE, FREEZE, UNFREEZE, INSERT_KEY, KEYS_OF_FILE, DELETE_KEY, DELETE_KEYS, EXISTS,
+];
+
+pub(in crate::store) async fn by_id(pool: &Pool, id: &ClientId) -> Result<Option<ClientRow>, StoreError> {
+    Ok(sqlx::query_as::<Db, ClientRow>(BY_ID).bind(id.as_str()).fetch_optional(pool).await?)
+}
+
+pub(in crate::store) async fn by_name(pool: &Pool, name: &str) -> Result<Option<ClientRow>, StoreError> {
+    Ok(sqlx::query_as::<Db, ClientRow>(BY_NAME).bind(name).fetch_optional(pool).await?)
+}
+
+pub(in crate::store) async fn by_key(pool: &Pool, hash: &[u8; 32], now: Timestamp) -> Result<Option<ClientRow>, StoreError> {
+    Ok(sqlx::query_as::<Db, ClientRow>(BY_KEY).bind(hash.as_slice()).bind(now.as_millis()).fetch_optional(pool).await?)
+}
+
+pub(in crate::store) async fn page(pool: &Pool, after: &str, limit: u32) -> Result<Vec<ClientRow>, StoreError> {
+    Ok(sqlx::query_as::<Db, ClientRow>(PAGE).bind(after).bind(i64::from(limit)).fetch_all(pool).await?)
+}
+
+pub(super) async fn all(conn: &mut Conn) -> Result<Vec<ClientRow>, StoreError> {
+    Ok(sqlx::query_as::<Db, ClientRow>(ALL).fetch_all(conn).await?)
+}
+
+pub(super) async fn insert(conn: &mut Conn, client: &Client) -> Result<(), StoreError> {
+    sqlx::query::<Db>(INSERT)
+        .bind(client.id.as_str())
+        .bind(client.name.as_str())
+        .bind(client.owner.as_deref())
+        .bind(list(&client.scopes))
+        .bind(list(&client.may_act_for))
+        .bind(i64::from(client.enabled))
+        .bind(client.source.as_str())
+        .bind(client.created_at.as_millis())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn update(conn: &mut Conn, client: &Client) -> Result<(), StoreError> {
+    sqlx::query::<Db>(UPDATE)
+        .bind(client.id.as_str())
+        .bind(client.owner.as_deref())
+        .bind(list(&client.scopes))
+        .bind(list(&client.may_act_for))
+        .bind(i64::from(client.enabled))
+        .bind(client.source.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A list as it is stored: JSON.
+fn list(words: &[String]) -> String {
+    serde_json::Value::from(words).to_string()
+}
+
+/// Disables a client and forgets its keys; false when it was not enabled.
+pub(super) async fn disable(conn: &mut Conn, id: &ClientId) -> Result<bool, StoreError> {
+    let disabled = sqlx::query::<Db>(DISABLE).bind(id.as_str()).execute(&mut *conn).await?.rows_affected() == 1;
+    sqlx::query::<Db>(DELETE_KEYS).bind(id.as_str()).execute(conn).await?;
+    Ok(disabled)
+}
+
+pub(super) async fn freeze(conn: &mut Conn, id: &ClientId, at: Timestamp) -> Result<bool, StoreError> {
+    Ok(sqlx::query::<Db>(FREEZE).bind(id.as_str()).bind(at.as_millis()).execute(conn).await?.rows_affected() == 1)
+}
+
+pub(super) async fn unfreeze(conn: &mut Conn, id: &ClientId) -> Result<bool, StoreError> {
+    Ok(sqlx::query::<Db>(UNFREEZE).bind(id.as_str()).execute(conn).await?.rows_affected() == 1)
+}
+
+/// Adds a key to an enabled client; false when there is none of that id.
+pub(super) async fn add_key(conn: &mut Conn, client: &ClientId, key: &NewKey, source: ClientSource, at: Timestamp) -> Result<bool, StoreError> {
+    if sqlx::query::<Db>(EXISTS).bind(client.as_str()).fetch_optional(&mut *conn).await?.is_none() {
+        return Ok(false);
+    }
+    sqlx::query::<Db>(INSERT_KEY)
+        .bind(key.hash.as_slice())
+        .bind(key.key_id.as_str())
+        .bind(client.as_str())
+        .bind(source.as_str())
+        .bind(key.expires_at.map(Timestamp::as_millis))
+        .bind(at.as_millis())
+        .execute(conn)
+        .await?;
+    Ok(true)
+}
+
+/// Makes `key` the only key that the file gives this client; true when something changed.
+pub(super) async fn set_file_key(conn: &mut Conn, client: &ClientId, key: Option<&NewKey>, at: Timestamp) -> Result<bool, StoreError> {
+    let present: Vec<Vec<u8>> = sqlx::query_scalar::<Db, _>(KEYS_OF_FILE).bind(client.as_str()).fetch_all(&mut *conn).await?;
+    let wanted = key.map(|key| key.hash.as_slice());
+    let mut changed = false;
+    for old in present.iter().filter(|old| Some(old.as_slice()) != wanted) {
+        sqlx::query::<Db>(DELETE_KEY).bind(old.as_slice()).execute(&mut *conn).await?;
+        changed = true;
+    }
+    if let Some(key) = key
+        && !present.iter().any(|old| old.as_slice() == key.hash)
+    {
+        changed |= add_key(conn, client, key, ClientSource::File, at).await?;
+    }
+    Ok(changed)
+}

@@ -1,0 +1,104 @@
+//! Owns the statements over `tap`.
+//!
+//! Never judges a tap: it keeps them until a worker did.
+
+use super::bulk::Bulk;
+use super::{Conn, DIALECT, Db, Pool};
+use crate::domain::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::taps::{NewTap, Tap};
+use crate::store::work::Claim;
+use sqlx::AssertSqlSafe;
+use std::sync::{Arc, LazyLock};
+
+const POSTPONE: &str = "UPDATE tap SET due_at = $2, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND finished_at IS NULL";
+const UNFINISHED: &str = "SELECT count(*) FROM tap WHERE due_at IS NOT NULL";
+const PRUNE: &str = "DELETE FROM tap WHERE due_at IS NULL AND received_at < $1";
+
+pub(super) const TEXTS: &[&str] = &[POSTPONE, UNFINISHED, PRUNE];
+
+pub(super) static INSERT: Bulk = Bulk::new(
+    "INSERT INTO tap (dedup_key, request_id, digest, payload, received_at, due_at) VALUES",
+    &["", "", "", "", "", ""],
+    "ON CONFLICT (dedup_key) DO NOTHING RETURNING id, dedup_key",
+);
+
+pub(super) static FINISH: Bulk = Bulk::new(
+    "WITH done (id, at, outcome) AS (VALUES",
+    &["BIGINT", "BIGINT", "TEXT"],
+    ") UPDATE tap SET finished_at = done.at, outcome = done.outcome, due_at = NULL, lease_owner = NULL, lease_until = NULL \
+     FROM done WHERE tap.id = done.id AND tap.finished_at IS NULL",
+);
+
+pub(super) fn claim_text() -> Arc<str> {
+    static TEXT: LazyLock<Arc<str>> = LazyLock::new(|| {
+        format!(
+            "UPDATE tap SET lease_owner = $4, lease_until = $3, attempts = attempts + 1 WHERE id IN (SELECT id FROM tap \
+             WHERE due_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) ORDER BY due_at LIMIT $2 {}) \
+             RETURNING id, request_id, digest, payload, received_at, attempts",
+            DIALECT.skip_locked
+        )
+        .into()
+    });
+    Arc::clone(&TEXT)
+}
+
+/// Inserts what is not there yet; answers with the id and key of each new row.
+pub(super) async fn insert(conn: &mut Conn, taps: &[&NewTap]) -> Result<Vec<(i64, String)>, StoreError> {
+    let mut inserted = Vec::with_capacity(taps.len());
+    for (text, part) in INSERT.parts(taps) {
+        // Constant text and placeholders only, see `bulk`.
+        let mut query = sqlx::query_as::<Db, (i64, String)>(AssertSqlSafe(text));
+        for tap in part {
+            query = query
+                .bind(tap.dedup_key.as_str())
+                .bind(tap.request.as_str())
+                .bind(tap.digest.as_str())
+                .bind(tap.payload.as_str())
+                .bind(tap.received_at.as_millis())
+                .bind(tap.received_at.as_millis());
+        }
+        inserted.extend(query.fetch_all(&mut *conn).await?);
+    }
+    Ok(inserted)
+}
+
+pub(super) async fn claim(conn: &mut Conn, claim: &Claim) -> Result<Vec<Tap>, StoreError> {
+    // A constant and a word of the dialect.
+    let mut taps = sqlx::query_as::<Db, Tap>(AssertSqlSafe(claim_text()))
+        .bind(claim.now.as_millis())
+        .bind(i64::from(claim.limit))
+        .bind(claim.lease_until.as_millis())
+        .bind(claim.owner.as_str())
+        .fetch_all(conn)
+        .await?;
+    taps.sort_unstable_by_key(|tap| tap.id);
+    Ok(taps)
+}
+
+/// Marks taps as finished: id, time, outcome.
+pub(super) async fn finish(conn: &mut Conn, done: &[(i64, i64, &str)]) -> Result<u64, StoreError> {
+    let mut count = 0;
+    for (text, part) in FINISH.parts(done) {
+        // Constant text and placeholders only, see `bulk`.
+        let mut query = sqlx::query::<Db>(AssertSqlSafe(text));
+        for (id, at, outcome) in part {
+            query = query.bind(*id).bind(*at).bind(*outcome);
+        }
+        count += query.execute(&mut *conn).await?.rows_affected();
+    }
+    Ok(count)
+}
+
+pub(super) async fn postpone(conn: &mut Conn, id: i64, due_at: Timestamp) -> Result<bool, StoreError> {
+    Ok(sqlx::query::<Db>(POSTPONE).bind(id).bind(due_at.as_millis()).execute(conn).await?.rows_affected() == 1)
+}
+
+pub(super) async fn prune(conn: &mut Conn, before: Timestamp) -> Result<u64, StoreError> {
+    Ok(sqlx::query::<Db>(PRUNE).bind(before.as_millis()).execute(conn).await?.rows_affected())
+}
+
+pub(in crate::store) async fn unfinished(pool: &Pool) -> Result<u64, StoreError> {
+    let count: i64 = sqlx::query_scalar::<Db, _>(UNFINISHED).fetch_one(pool).await?;
+    Ok(count.unsigned_abs())
+}

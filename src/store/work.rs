@@ -1,0 +1,141 @@
+//! Owns the writer's queue as data: what a job asks for and what it is answered.
+//!
+//! Never holds a domain object that rules could still change: a job is final when it is queued, so the writer neither
+//! serialises nor decides.
+
+use super::clients::{Client, ConfiguredClient, NewKey};
+use super::deliveries::{Delivery, Drawn};
+use super::error::StoreError;
+use super::heads::SignedHead;
+use super::taps::{NewTap, Received, Tap};
+use crate::domain::audit::{Entry, Prepared};
+use crate::domain::ids::{ClientId, PersonId};
+use crate::domain::time::Timestamp;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// One unit of work; it is done whole or not at all.
+#[derive(Debug)]
+pub(super) enum Work {
+    Commit(Box<CommitRow>),
+    Record(Vec<Prepared>),
+    Refuse { key: String, entry: Box<Entry>, at: Timestamp },
+    FlushRefusals { now: Timestamp },
+    ReceiveTap(Box<NewTap>),
+    ClaimTaps(Claim),
+    FinishTap { id: i64, at: Timestamp, outcome: String },
+    PostponeTap { id: i64, due_at: Timestamp },
+    ClaimDeliveries(Claim),
+    DeliveryDone { id: i64, drawn: Box<Drawn>, at: Timestamp, event: Prepared },
+    DeliveryRetry { id: i64, due_at: Timestamp, error: String },
+    DeliveryDead { id: i64, at: Timestamp, error: String, event: Prepared },
+    SyncClients { configured: Vec<(ConfiguredClient, ClientId)>, at: Timestamp },
+    CreateClient { client: Box<Client>, key: Option<NewKey>, event: Prepared },
+    AddKey { client: ClientId, key: NewKey, at: Timestamp, event: Prepared },
+    DisableClient { client: ClientId, event: Prepared },
+    Freeze { client: ClientId, at: Timestamp, event: Prepared },
+    Unfreeze { client: ClientId, event: Prepared },
+    Person { key: String, name: String, email: String, preferred: Option<PersonId>, fresh: PersonId, at: Timestamp },
+    PutPolicy { version: String, text: String, at: Timestamp, event: Prepared },
+    PutHead(Box<SignedHead>),
+    PutMeta { key: &'static str, value: String },
+    Prune { taps_before: Timestamp },
+}
+
+/// What a job is answered.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Done,
+    Conflict,
+    IdempotencyTaken,
+    /// Whether something changed.
+    Changed(bool),
+    Count(u64),
+    Tap(Received),
+    Taps(Vec<Tap>),
+    Deliveries(Vec<Delivery>),
+    Person(PersonId),
+}
+
+/// Which rows a worker takes, and for how long nobody else does.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Rows that are due at this instant.
+    pub now: Timestamp,
+    /// At most that many.
+    pub limit: u32,
+    /// When somebody else may take them, should this worker die.
+    pub lease_until: Timestamp,
+    /// Who takes them: one name per process.
+    pub owner: String,
+}
+
+/// A queued job.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) reply: oneshot::Sender<Result<Answer, StoreError>>,
+    pub(super) queued: Instant,
+}
+
+/// A transition, ready to be written.
+#[derive(Debug)]
+pub(super) struct CommitRow {
+    pub(super) request: RequestRow,
+    /// 0 for a new request.
+    pub(super) from_version: i64,
+    pub(super) unless_frozen: bool,
+    pub(super) at: i64,
+    pub(super) tap: Option<i64>,
+    pub(super) events: Vec<Prepared>,
+    /// Platform and channel of each new card.
+    pub(super) posts: Vec<(String, String)>,
+    pub(super) redraw: bool,
+    pub(super) redraw_at: Option<i64>,
+    pub(super) reviews: Vec<ReviewRow>,
+}
+
+/// A row of `request`.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(super) struct RequestRow {
+    pub(super) id: String,
+    pub(super) version: i64,
+    pub(super) status: String,
+    pub(super) client_id: String,
+    pub(super) action: String,
+    pub(super) resource_type: Option<String>,
+    pub(super) resource_id: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) search: String,
+    pub(super) on_behalf_of: Option<String>,
+    pub(super) policy_version: String,
+    pub(super) created_at: i64,
+    pub(super) expires_at: i64,
+    pub(super) decided_at: Option<i64>,
+    pub(super) valid_until: Option<i64>,
+    pub(super) digest: String,
+    pub(super) asked: String,
+    pub(super) live: String,
+    pub(super) idempotency_key: Option<String>,
+    pub(super) body_hash: Option<Vec<u8>>,
+}
+
+/// What is read back of a request.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(super) struct StoredRequest {
+    pub(super) id: String,
+    pub(super) version: i64,
+    pub(super) asked: String,
+    pub(super) live: String,
+}
+
+/// A row of `review`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ReviewRow {
+    pub(super) id: String,
+    pub(super) request_id: String,
+    pub(super) person_id: String,
+    pub(super) decision: String,
+    pub(super) via: String,
+    pub(super) at: i64,
+}

@@ -8,3 +8,4 @@ pub mod directory;
 pub mod domain;
 pub mod keys;
 pub mod runtime;
+pub mod store;

@@ -38,8 +38,7 @@ CREATE TABLE person (
     id         TEXT NOT NULL PRIMARY KEY CHECK (id LIKE 'per\_%' ESCAPE '\'),
     source_key TEXT NOT NULL UNIQUE,
     name       TEXT NOT NULL,
-    email      TEXT NOT NULL,
-    first_seen BIGINT NOT NULL
+    email      TEXT NOT NULL
 );
 
 CREATE TABLE policy_version (
@@ -98,9 +97,9 @@ CREATE INDEX review_by_person ON review (person_id, request_id);
 -- A tap that was acknowledged before it was judged.
 CREATE TABLE tap (
     id          BIGINT NOT NULL PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    dedup_key   TEXT NOT NULL UNIQUE,
+    platform    TEXT NOT NULL,
+    dedup_key   TEXT NOT NULL,
     request_id  TEXT NOT NULL,
-    digest      TEXT NOT NULL,
     payload     TEXT NOT NULL,
     received_at BIGINT NOT NULL,
     -- When a worker should look at it; NULL once it is finished.
@@ -110,6 +109,7 @@ CREATE TABLE tap (
     lease_until BIGINT,
     finished_at BIGINT,
     outcome     TEXT,
+    UNIQUE (platform, dedup_key),
     CHECK ((finished_at IS NULL) = (due_at IS NOT NULL)),
     CHECK ((finished_at IS NULL) = (outcome IS NULL))
 );
@@ -129,6 +129,7 @@ CREATE TABLE delivery (
     redraw_at      BIGINT,
     -- When a worker should look at it; NULL while there is nothing to do.
     due_at         BIGINT,
+    -- Failures since it last succeeded.
     attempts       BIGINT NOT NULL DEFAULT 0,
     lease_owner    TEXT,
     lease_until    BIGINT,
@@ -187,6 +188,6 @@ CREATE TABLE audit_head (
     at         BIGINT NOT NULL,
     chain_hash BYTEA NOT NULL CHECK (octet_length(chain_hash) = 32),
     signature  BYTEA NOT NULL,
-    key_id     TEXT NOT NULL,
+    public_key BYTEA NOT NULL,
     PRIMARY KEY (seq, at)
 );

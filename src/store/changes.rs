@@ -3,107 +3,72 @@
 //! Never the truth: a hint may come twice, late, or as `All`; the database is asked afterwards.
 
 use crate::domain::ids::RequestId;
-use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::broadcast;
 
 /// What may look different now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// These requests reached these versions.
-    Requests(Arc<[(RequestId, u64)]>),
-    /// A client, a key or a freeze.
-    Clients,
-    /// Another policy is active.
-    Policy,
+    /// This request.
+    Request(RequestId),
     /// Hints were missed: anything.
     All,
 }
 
-impl Changed {
-    /// As it travels between replicas: the sender's tag, then `id:version` words, `clients`, `policy` or `*`.
-    pub(super) fn payload(changed: &[Self], own: &str, limit: usize) -> String {
-        let mut text = own.to_owned();
-        for change in changed {
-            match change {
-                Self::Requests(requests) => {
-                    for (id, version) in requests.iter() {
-                        let _ = write!(text, " {id}:{version}");
-                    }
-                }
-                Self::Clients => text.push_str(" clients"),
-                Self::Policy => text.push_str(" policy"),
-                Self::All => text.push_str(" *"),
-            }
-        }
-        if text.len() >= limit { format!("{own} *") } else { text }
-    }
+/// How many hints a slow listener may be behind before it gets `All` instead.
+const BACKLOG: usize = 4_096;
 
-    /// Reads a payload; `None` for one that this process sent. What cannot be read is `All`, and so is a mixture.
-    pub(super) fn parse(payload: &str, own: &str) -> Option<Self> {
-        let mut words = payload.split(' ');
-        if words.next() == Some(own) {
-            return None;
-        }
-        let words: Vec<&str> = words.collect();
-        match words.as_slice() {
-            ["clients"] => return Some(Self::Clients),
-            ["policy"] => return Some(Self::Policy),
-            _ => {}
-        }
-        let requests: Option<Vec<(RequestId, u64)>> = words
-            .iter()
-            .map(|word| {
-                let (id, version) = word.split_once(':')?;
-                Some((id.parse().ok()?, version.parse().ok()?))
-            })
-            .collect();
-        Some(requests.filter(|list| !list.is_empty()).map_or(Self::All, |list| Self::Requests(list.into())))
+/// As hints travel between replicas: the sender's tag, then an id per word, or `*`.
+pub(super) fn to_payload(changed: &[RequestId], own: &str, limit: usize) -> String {
+    let mut text = own.to_owned();
+    for id in changed {
+        text.push(' ');
+        text.push_str(id.as_str());
     }
+    if text.len() >= limit { format!("{own} *") } else { text }
+}
+
+/// Reads a payload; nothing for one that this process sent. What cannot be read means anything.
+pub(super) fn from_payload(payload: &str, own: &str) -> Vec<Changed> {
+    let mut words = payload.split(' ');
+    if words.next() == Some(own) {
+        return Vec::new();
+    }
+    let ids: Option<Vec<Changed>> = words.map(|word| word.parse().ok().map(Changed::Request)).collect();
+    ids.filter(|ids| !ids.is_empty()).unwrap_or_else(|| vec![Changed::All])
 }
 
 /// The sending side.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(super) struct Bell {
     sender: broadcast::Sender<Changed>,
-    listening: AtomicBool,
 }
 
-impl Changes {
+impl Bell {
     pub(super) fn new() -> Self {
-        Self { sender: broadcast::Sender::new(1_024), listening: AtomicBool::new(false) }
+        Self { sender: broadcast::Sender::new(BACKLOG) }
     }
 
-    pub(super) fn tell(&self, changed: Changed) {
-        // Nobody waits: nothing to do.
+    pub(super) fn ring(&self, changed: Changed) {
+        // Without listeners there is nobody to tell.
         let _ = self.sender.send(changed);
     }
 
-    pub(super) fn listening(&self, now: bool) {
-        self.listening.store(now, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_listening(&self) -> bool {
-        self.listening.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn subscribe(&self) -> Subscription {
-        Subscription(self.sender.subscribe())
+    pub(super) fn subscribe(&self) -> Changes {
+        Changes(self.sender.subscribe())
     }
 }
 
 /// The receiving side.
 #[derive(Debug)]
-pub struct Subscription(broadcast::Receiver<Changed>);
+pub struct Changes(broadcast::Receiver<Changed>);
 
-impl Subscription {
-    /// The next hint; `None` once the store is gone. Whoever was too slow gets `All`.
-    pub async fn next(&mut self) -> Option<Changed> {
+impl Changes {
+    /// The next hint. Whoever was too slow gets `All`; once the store is gone, none comes any more.
+    pub async fn next(&mut self) -> Changed {
         match self.0.recv().await {
-            Ok(changed) => Some(changed),
-            Err(broadcast::error::RecvError::Lagged(_)) => Some(Changed::All),
-            Err(broadcast::error::RecvError::Closed) => None,
+            Ok(changed) => changed,
+            Err(broadcast::error::RecvError::Lagged(_)) => Changed::All,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
 }
@@ -113,24 +78,33 @@ mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
 
-    fn requests(count: u8) -> Changed {
-        Changed::Requests((0..count).map(|n| (RequestId::new(Timestamp::from_millis(1), [n; 10]), u64::from(n) + 1)).collect())
+    fn ids(count: u8) -> Vec<RequestId> {
+        (0..count).map(|n| RequestId::new(Timestamp::from_millis(1), [n; 10])).collect()
     }
 
     #[test]
     fn another_replica_reads_what_was_sent_and_the_sender_ignores_it() {
-        let payload = Changed::payload(&[requests(3)], "a", 8_000);
-        assert_eq!(Changed::parse(&payload, "b"), Some(requests(3)));
-        assert_eq!(Changed::parse(&payload, "a"), None);
-        assert_eq!(Changed::parse("a clients", "b"), Some(Changed::Clients));
+        let payload = to_payload(&ids(3), "a", 8_000);
+        assert_eq!(from_payload(&payload, "b"), ids(3).into_iter().map(Changed::Request).collect::<Vec<_>>());
+        assert_eq!(from_payload(&payload, "a"), []);
     }
 
     #[test]
-    fn what_is_too_long_mixed_or_unreadable_means_anything() {
-        let long = Changed::payload(&[requests(250)], "a", 8_000);
-        assert!(long.len() < 8_000);
-        for payload in [long.as_str(), "a", "", "a policy clients", "a req_x:1", "a *"] {
-            assert_eq!(Changed::parse(payload, "b"), Some(Changed::All), "{payload}");
+    fn what_is_too_long_or_unreadable_means_anything() {
+        let long = to_payload(&ids(255), "a", 7_900);
+        assert!(long.len() < 7_900);
+        for payload in [long.as_str(), "a", "", "a req_x", "a *"] {
+            assert_eq!(from_payload(payload, "b"), [Changed::All], "{payload}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_slow_listener_is_told_that_it_missed_something() {
+        let bell = Bell::new();
+        let mut changes = bell.subscribe();
+        for _ in 0..=BACKLOG {
+            bell.ring(Changed::Request(ids(1).remove(0)));
+        }
+        assert_eq!(changes.next().await, Changed::All);
     }
 }

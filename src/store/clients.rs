@@ -2,42 +2,18 @@
 //!
 //! Never authenticates anybody and never sees a key: it finds the client whose key has a given SHA-256.
 
-use super::changes::Changed;
-use super::error::StoreError;
+use super::error::{CommitError, StoreError};
 use super::work::{Answer, Work};
 use super::{Store, read};
 use crate::domain::audit::Entry;
+use crate::domain::client::{Client, Scope};
 use crate::domain::ids::ClientId;
 use crate::domain::time::Timestamp;
-
-/// An authenticated caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Client {
-    /// The id.
-    pub id: ClientId,
-    /// The name; unique, and the same for ever.
-    pub name: String,
-    /// E-mail or `per_…` of the person answerable for it.
-    pub owner: Option<String>,
-    /// What it may do.
-    pub scopes: Vec<String>,
-    /// Globs over e-mail addresses.
-    pub may_act_for: Vec<String>,
-    /// False: it cannot authenticate, and no grant may name it.
-    pub enabled: bool,
-    /// Who manages it.
-    pub source: ClientSource,
-    /// When it was frozen, while it is.
-    pub frozen_at: Option<Timestamp>,
-    /// Grants of approvals up to and with this instant are dead.
-    pub void_before: Option<Timestamp>,
-    /// When it was first seen.
-    pub created_at: Timestamp,
-}
+use std::collections::BTreeSet;
 
 /// Who manages a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientSource {
+pub(super) enum ClientSource {
     /// `[[clients]]` of the configuration.
     File,
     /// The API or the command line.
@@ -46,8 +22,7 @@ pub enum ClientSource {
 
 impl ClientSource {
     /// As it is stored.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Api => "api",
@@ -63,22 +38,24 @@ pub struct ConfiguredClient {
     /// The owner.
     pub owner: Option<String>,
     /// What it may do.
-    pub scopes: Vec<String>,
+    pub scopes: BTreeSet<Scope>,
     /// Globs over e-mail addresses.
     pub may_act_for: Vec<String>,
-    /// Its key; absent for one that signs in otherwise.
-    pub key: Option<NewKey>,
+    /// The readable part of its key, when it has one.
+    pub key_id: Option<String>,
+    /// SHA-256 of its whole key.
+    pub key_hash: [u8; 32],
 }
 
 /// A key, without the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewKey {
+pub(super) struct NewKey {
     /// The readable part of it.
-    pub key_id: String,
+    pub(super) key_id: String,
     /// SHA-256 of the whole key.
-    pub hash: [u8; 32],
+    pub(super) hash: [u8; 32],
     /// When it stops working; configured keys may not.
-    pub expires_at: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 /// A row of `client`.
@@ -90,10 +67,9 @@ pub(super) struct ClientRow {
     scopes: String,
     may_act_for: String,
     enabled: i64,
-    source: String,
+    pub(super) source: String,
     frozen_at: Option<i64>,
     void_before: Option<i64>,
-    created_at: i64,
 }
 
 impl TryFrom<ClientRow> for Client {
@@ -102,17 +78,16 @@ impl TryFrom<ClientRow> for Client {
     fn try_from(row: ClientRow) -> Result<Self, StoreError> {
         let corrupt = |column| StoreError::Corrupt { table: "client", column, id: row.id.clone() };
         Ok(Self {
-            scopes: serde_json::from_str(&row.scopes).map_err(|_| corrupt("scopes"))?,
+            // A scope that this version does not know gives nothing.
+            scopes: serde_json::from_str::<Vec<String>>(&row.scopes)
+                .map_err(|_| corrupt("scopes"))?
+                .iter()
+                .filter_map(|word| Scope::parse(word))
+                .collect(),
             may_act_for: serde_json::from_str(&row.may_act_for).map_err(|_| corrupt("may_act_for"))?,
-            source: match row.source.as_str() {
-                "file" => ClientSource::File,
-                "api" => ClientSource::Api,
-                _ => return Err(corrupt("source")),
-            },
             enabled: row.enabled == 1,
             frozen_at: row.frozen_at.map(Timestamp::from_millis),
             void_before: row.void_before.map(Timestamp::from_millis),
-            created_at: Timestamp::from_millis(row.created_at),
             id: row.id.parse().map_err(|_| corrupt("id"))?,
             name: row.name,
             owner: row.owner,
@@ -122,60 +97,54 @@ impl TryFrom<ClientRow> for Client {
 
 impl Store {
     /// Brings the stored clients in line with the configuration: same name = same id for ever, gone = disabled.
-    /// Clients made through the API are left alone, unless the file names them. Answers with the number that changed.
-    pub async fn sync_clients(&self, configured: Vec<ConfiguredClient>, at: Timestamp) -> Result<u64, StoreError> {
-        let configured = configured.into_iter().map(|client| Ok((client, ClientId::new(at, self.random()?)))).collect::<Result<_, StoreError>>()?;
-        match self.submit(Work::SyncClients { configured, at }).await? {
-            Answer::Count(count) => {
-                if count > 0 {
-                    self.tell(Changed::Clients);
-                }
-                Ok(count)
-            }
-            _ => Err(StoreError::Unavailable("writer")),
+    /// Clients made through the API are left alone, unless the file names them. `fresh_id` makes the id of a new one.
+    pub async fn sync_clients(&self, clients: Vec<ConfiguredClient>, now: Timestamp, fresh_id: &(dyn Fn() -> ClientId + Send + Sync)) -> Result<(), StoreError> {
+        let configured = clients.into_iter().map(|client| (client, fresh_id())).collect();
+        self.submit(Work::SyncClients { configured, at: now }).await.map(drop)
+    }
+
+    /// Makes a client with a key. `Conflict` when the name is taken.
+    pub async fn create_client(
+        &self,
+        client: Client,
+        key_id: &str,
+        key_hash: [u8; 32],
+        key_expires: Option<Timestamp>,
+        entry: Entry,
+        now: Timestamp,
+    ) -> Result<(), CommitError> {
+        let key = NewKey { key_id: key_id.to_owned(), hash: key_hash, expires_at: key_expires };
+        let event = self.prepare(&entry, now);
+        match self.submit(Work::CreateClient { client: Box::new(client), key, at: now, event }).await? {
+            Answer::Conflict => Err(CommitError::Conflict),
+            _ => Ok(()),
         }
     }
 
-    /// Makes a client. `Driver` with a constraint's code when the name or the key is taken.
-    pub async fn create_client(&self, client: Client, key: Option<NewKey>, event: &Entry) -> Result<(), StoreError> {
-        let event = self.prepare(event, client.created_at)?;
-        self.changed(Work::CreateClient { client: Box::new(client), key, event }).await.map(drop)
+    /// Adds a key to an enabled client; nothing happens when there is none.
+    pub async fn add_key(
+        &self,
+        client: &ClientId,
+        key_id: &str,
+        key_hash: [u8; 32],
+        expires: Option<Timestamp>,
+        entry: Entry,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let key = NewKey { key_id: key_id.to_owned(), hash: key_hash, expires_at: expires };
+        self.submit(Work::AddKey { client: client.clone(), key, at: now, event: self.prepare(&entry, now) }).await.map(drop)
     }
 
-    /// Adds a key to an enabled client; false when there is no such client.
-    pub async fn add_key(&self, client: &ClientId, key: NewKey, at: Timestamp, event: &Entry) -> Result<bool, StoreError> {
-        let event = self.prepare(event, at)?;
-        self.changed(Work::AddKey { client: client.clone(), key, at, event }).await
+    /// Disables a client and forgets its keys; nothing happens when it is disabled already.
+    pub async fn disable_client(&self, client: &ClientId, entry: Entry, now: Timestamp) -> Result<(), StoreError> {
+        self.submit(Work::DisableClient { client: client.clone(), event: self.prepare(&entry, now) }).await.map(drop)
     }
 
-    /// Disables a client and forgets its keys; false when it was not enabled.
-    pub async fn disable_client(&self, client: &ClientId, at: Timestamp, event: &Entry) -> Result<bool, StoreError> {
-        let event = self.prepare(event, at)?;
-        self.changed(Work::DisableClient { client: client.clone(), event }).await
-    }
-
-    /// Freezes a client: no redeem that has not committed yet goes through, and its open cards are redrawn. False when it is frozen already.
-    pub async fn freeze_client(&self, client: &ClientId, at: Timestamp, event: &Entry) -> Result<bool, StoreError> {
-        let event = self.prepare(event, at)?;
-        self.changed(Work::Freeze { client: client.clone(), at, event }).await
-    }
-
-    /// Ends a freeze; grants that it killed stay dead. False when the client is not frozen.
-    pub async fn unfreeze_client(&self, client: &ClientId, at: Timestamp, event: &Entry) -> Result<bool, StoreError> {
-        let event = self.prepare(event, at)?;
-        self.changed(Work::Unfreeze { client: client.clone(), event }).await
-    }
-
-    async fn changed(&self, work: Work) -> Result<bool, StoreError> {
-        match self.submit(work).await? {
-            Answer::Changed(changed) => {
-                if changed {
-                    self.tell(Changed::Clients);
-                }
-                Ok(changed)
-            }
-            _ => Err(StoreError::Unavailable("writer")),
-        }
+    /// Freezes a client: no redeem that has not committed yet goes through, and its open cards are redrawn. Or ends the
+    /// freeze; grants that it killed stay dead. Nothing happens, and no event is written, when it is so already.
+    pub async fn freeze_client(&self, client: &ClientId, frozen: bool, entry: Entry, now: Timestamp) -> Result<(), StoreError> {
+        let event = self.prepare(&entry, now);
+        self.submit(Work::Freeze { client: client.clone(), frozen, at: now, event }).await.map(drop)
     }
 
     /// The enabled client whose unexpired key has this SHA-256.

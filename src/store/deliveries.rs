@@ -6,154 +6,154 @@ use super::error::StoreError;
 use super::work::{Answer, Claim, Work};
 use super::{Store, read};
 use crate::domain::audit::Entry;
+use crate::domain::card::Posted;
 use crate::domain::ids::RequestId;
 use crate::domain::time::Timestamp;
+use std::time::Duration;
 
-/// The row number of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DeliveryId(pub(super) i64);
+/// The row of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryId(pub String);
 
-/// One card in one place.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+impl DeliveryId {
+    /// The row's number; 0, which no row has, for a text that the store did not give.
+    fn row(&self) -> i64 {
+        self.0.parse().unwrap_or(0)
+    }
+}
+
+/// A card that a worker took.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    pub(super) id: i64,
-    request_id: String,
+    /// The row.
+    pub id: DeliveryId,
+    /// The request on the card.
+    pub request: RequestId,
     /// The chat platform, e.g. `slack`.
     pub platform: String,
-    /// Where the policy sends it.
+    /// Where policy sends it.
     pub channel: String,
-    wanted_version: i64,
-    sent_version: i64,
-    /// How often it was taken since it last succeeded.
-    pub attempts: i64,
-    /// Where the platform put it; differs from `channel` for a direct message.
-    pub posted_channel: Option<String>,
-    /// The platform's name for the message.
-    pub posted_ts: Option<String>,
-    /// A link to it.
-    pub permalink: Option<String>,
-    /// Hash of the bytes that were posted last.
-    pub card_hash: Option<String>,
-    /// Code of the last failure, until something succeeds.
-    pub last_error: Option<String>,
-    dead_at: Option<i64>,
+    /// Where it stands; `None` when it must be posted.
+    pub posted: Option<Posted>,
+    /// Failures since it last succeeded.
+    pub attempts: u32,
 }
 
-/// How far a card has come, in the words of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeliveryStatus {
-    /// Nothing was posted yet.
-    Pending,
-    /// It stands in its channel.
-    Posted,
-    /// It cannot be delivered.
-    Failed,
-}
-
-impl DeliveryStatus {
-    /// The word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Posted => "posted",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl Delivery {
-    /// The row.
-    #[must_use]
-    pub fn id(&self) -> DeliveryId {
-        DeliveryId(self.id)
-    }
-
-    /// The request on the card.
-    pub fn request(&self) -> Result<RequestId, StoreError> {
-        self.request_id.parse().map_err(|_| StoreError::Corrupt { table: "delivery", column: "request_id", id: self.id.to_string() })
-    }
-
-    /// The version that the card must show at least.
-    #[must_use]
-    pub fn wanted_version(&self) -> u64 {
-        self.wanted_version.unsigned_abs()
-    }
-
-    /// The version it shows; 0 when nothing was posted.
-    #[must_use]
-    pub fn sent_version(&self) -> u64 {
-        self.sent_version.unsigned_abs()
-    }
-
-    /// How far it has come.
-    #[must_use]
-    pub fn status(&self) -> DeliveryStatus {
-        match (self.dead_at, &self.posted_ts) {
-            (Some(_), _) => DeliveryStatus::Failed,
-            (None, Some(_)) => DeliveryStatus::Posted,
-            (None, None) => DeliveryStatus::Pending,
-        }
-    }
-}
-
-/// What a worker drew.
+/// A card as a reader of the request sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drawn {
-    /// The version of the request on the card.
-    pub version: u64,
-    /// Where the platform put it.
+pub struct DeliveryLine {
+    /// The chat platform.
+    pub platform: String,
+    /// Where policy sends it.
     pub channel: String,
-    /// The platform's name for the message.
-    pub ts: String,
-    /// A link to it, when the platform gave one now.
+    /// `waiting`, `posted` or `failed`.
+    pub status: &'static str,
+    /// Web address of the message.
     pub permalink: Option<String>,
-    /// Hash of the bytes.
-    pub card_hash: String,
+    /// Code of the last failure, until something succeeds.
+    pub error: Option<String>,
 }
 
 /// The state of the outbox, for readiness and metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backlog {
-    /// When the oldest card that waits became due; in the future when nothing is late.
-    pub oldest_due: Option<Timestamp>,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutboxState {
+    /// Cards that are due now.
+    pub waiting: u64,
     /// Cards that cannot be delivered.
     pub dead: u64,
+    /// When the one that waits longest became due.
+    pub oldest_due: Option<Timestamp>,
+}
+
+/// What is read of a row of `delivery`.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct DeliveryRow {
+    pub(super) id: i64,
+    request_id: String,
+    platform: String,
+    channel: String,
+    attempts: i64,
+    posted_channel: Option<String>,
+    posted_ts: Option<String>,
+    permalink: Option<String>,
+    card_hash: Option<String>,
+    last_error: Option<String>,
+    dead_at: Option<i64>,
+}
+
+impl TryFrom<DeliveryRow> for Delivery {
+    type Error = StoreError;
+
+    fn try_from(row: DeliveryRow) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::Corrupt { table: "delivery", column, id: row.id.to_string() };
+        Ok(Self {
+            id: DeliveryId(row.id.to_string()),
+            request: row.request_id.parse().map_err(|_| corrupt("request_id"))?,
+            posted: match (row.posted_channel, row.posted_ts, row.card_hash) {
+                (Some(channel), Some(ts), Some(rendered_hash)) => Some(Posted { channel, ts, permalink: row.permalink, rendered_hash }),
+                (None, None, None) => None,
+                _ => return Err(corrupt("posted_ts")),
+            },
+            platform: row.platform,
+            channel: row.channel,
+            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+impl From<DeliveryRow> for DeliveryLine {
+    fn from(row: DeliveryRow) -> Self {
+        let status = match (row.dead_at, &row.posted_ts) {
+            (Some(_), _) => "failed",
+            (None, Some(_)) => "posted",
+            (None, None) => "waiting",
+        };
+        Self { platform: row.platform, channel: row.channel, status, permalink: row.permalink, error: row.last_error }
+    }
 }
 
 impl Store {
-    /// Takes cards that must be drawn and that nobody is drawing, longest due first.
-    pub async fn claim_deliveries(&self, claim: Claim) -> Result<Vec<Delivery>, StoreError> {
-        match self.submit(Work::ClaimDeliveries(claim)).await? {
+    /// Takes cards that must be drawn and that nobody is drawing, for `lease`; longest due first.
+    pub async fn claim_deliveries(&self, now: Timestamp, limit: u32, lease: Duration, worker: &str) -> Result<Vec<Delivery>, StoreError> {
+        match self.submit(Work::ClaimDeliveries(Claim { now, limit, lease_until: now.plus(lease), owner: worker.to_owned() })).await? {
             Answer::Deliveries(deliveries) => Ok(deliveries),
-            _ => Err(StoreError::Unavailable("writer")),
+            _ => Err(StoreError::MISMATCH),
         }
     }
 
-    /// A card was posted or updated. If the request moved on meanwhile, the card is due again at once.
-    pub async fn delivery_done(&self, id: DeliveryId, drawn: Drawn, at: Timestamp, event: &Entry) -> Result<(), StoreError> {
-        let event = self.prepare(event, at)?;
-        self.submit(Work::DeliveryDone { id: id.0, drawn: Box::new(drawn), at, event }).await.map(drop)
+    /// A card was posted or updated and shows `version`. If the request moved on meanwhile, it is due again at once.
+    pub async fn delivery_sent(&self, id: &DeliveryId, posted: Posted, version: u64, now: Timestamp, entry: Entry) -> Result<(), StoreError> {
+        let event = self.prepare(&entry, now);
+        self.submit(Work::DeliverySent { id: id.row(), posted: Box::new(posted), version: version.cast_signed(), at: now, event }).await.map(drop)
     }
 
-    /// A card could not be drawn now; `error` is a short code.
-    pub async fn delivery_retry(&self, id: DeliveryId, due_at: Timestamp, error: &str) -> Result<(), StoreError> {
-        self.submit(Work::DeliveryRetry { id: id.0, due_at, error: error.to_owned() }).await.map(drop)
+    /// A card could not be drawn now; `code` says why.
+    pub async fn delivery_retry(&self, id: &DeliveryId, next: Timestamp, code: &str) -> Result<(), StoreError> {
+        self.submit(Work::DeliveryRetry { id: id.row(), due_at: next, error: Some(code.to_owned()) }).await.map(drop)
     }
 
-    /// A card can never be drawn; `error` is a short code.
-    pub async fn delivery_dead(&self, id: DeliveryId, at: Timestamp, error: &str, event: &Entry) -> Result<(), StoreError> {
-        let event = self.prepare(event, at)?;
-        self.submit(Work::DeliveryDead { id: id.0, at, error: error.to_owned(), event }).await.map(drop)
+    /// A card was not tried, because its channel is not free yet.
+    pub async fn delivery_later(&self, id: &DeliveryId, next: Timestamp) -> Result<(), StoreError> {
+        self.submit(Work::DeliveryRetry { id: id.row(), due_at: next, error: None }).await.map(drop)
+    }
+
+    /// The card was deleted: forget where it was and post it again.
+    pub async fn delivery_repost(&self, id: &DeliveryId, now: Timestamp) -> Result<(), StoreError> {
+        self.submit(Work::DeliveryRepost { id: id.row(), at: now }).await.map(drop)
+    }
+
+    /// A card can never be drawn; `code` says why.
+    pub async fn delivery_dead(&self, id: &DeliveryId, code: &str, now: Timestamp, entry: Entry) -> Result<(), StoreError> {
+        self.submit(Work::DeliveryDead { id: id.row(), at: now, error: code.to_owned(), event: self.prepare(&entry, now) }).await.map(drop)
     }
 
     /// The cards of a request.
-    pub async fn deliveries(&self, request: &RequestId) -> Result<Vec<Delivery>, StoreError> {
-        read!(self, sql, pool => sql::deliveries::of_request(pool, request))
+    pub async fn delivery_lines(&self, request: &RequestId) -> Result<Vec<DeliveryLine>, StoreError> {
+        Ok(read!(self, sql, pool => sql::deliveries::of_request(pool, request))?.into_iter().map(Into::into).collect())
     }
 
     /// The state of the outbox.
-    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
-        read!(self, sql, pool => sql::deliveries::backlog(pool))
+    pub async fn outbox_state(&self, now: Timestamp) -> Result<OutboxState, StoreError> {
+        read!(self, sql, pool => sql::deliveries::state(pool, now))
     }
 }

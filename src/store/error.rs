@@ -6,19 +6,16 @@
 /// Why the store did not do what it was asked to. Nothing of the job was written, except as `Unavailable` says.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The row is no longer at the version that the change was made for: reload, apply again.
-    #[error("the stored version has moved on; reload and apply again")]
-    Conflict,
-    /// Another request of this client holds the idempotency key: read that one.
-    #[error("the idempotency key is taken; read the request that holds it")]
-    IdempotencyTaken,
     /// The write queue is full: come back later.
     #[error("too many writes are waiting")]
     Busy,
     /// The database cannot be used now, with a code for logs and metrics. When the connection broke during a commit
     /// (`connection_lost`), the commit may have happened: the version guard and the idempotency key make a repeat safe.
-    #[error("the database is unavailable ({0})")]
-    Unavailable(&'static str),
+    #[error("the database is unavailable ({code})")]
+    Unavailable {
+        /// What is wrong with it.
+        code: &'static str,
+    },
     /// A row that no code of ours writes.
     #[error("row {id} of {table} holds an impossible value in {column}")]
     Corrupt {
@@ -46,14 +43,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The writer answered another question than was asked: a mistake in this module.
+    pub(super) const MISMATCH: Self = Self::Unavailable { code: "writer_mismatch" };
+
     /// Short stable code for metrics and logs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Conflict => "conflict",
-            Self::IdempotencyTaken => "idempotency_taken",
             Self::Busy => "busy",
-            Self::Unavailable(code) => code,
+            Self::Unavailable { code } => code,
             Self::Corrupt { .. } => "corrupt",
             Self::Url(_) => "url",
             Self::Migrate(_) => "migrate",
@@ -61,6 +59,23 @@ impl StoreError {
         }
     }
 }
+
+/// Why a commit did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The row is no longer at the version that the change was made for, or its client was frozen: reload, apply again.
+    #[error("the stored version has moved on; reload and apply again")]
+    Conflict,
+    /// Another request of this client holds the idempotency key: read that one.
+    #[error("the idempotency key is taken; read the request that holds it")]
+    IdempotencyTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Code of `Unavailable` when another transaction was in the way.
+pub(super) const COLLISION: &str = "collision";
 
 /// What a driver's error means for a batch of writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +125,8 @@ pub(super) fn trouble(error: &sqlx::Error) -> Trouble {
 impl From<sqlx::Error> for StoreError {
     fn from(source: sqlx::Error) -> Self {
         match trouble(&source) {
-            Trouble::Database(code) => Self::Unavailable(code),
-            Trouble::Collision => Self::Unavailable("collision"),
+            Trouble::Database(code) => Self::Unavailable { code },
+            Trouble::Collision => Self::Unavailable { code: COLLISION },
             Trouble::Job => {
                 let code = match &source {
                     sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),

@@ -17,8 +17,8 @@ pub struct SignedHead {
     pub at: Timestamp,
     /// Over `head.signed_bytes(at)`.
     pub signature: Vec<u8>,
-    /// Which key.
-    pub key_id: String,
+    /// The key that checks it.
+    pub public_key: Vec<u8>,
 }
 
 /// A row of `audit_head`.
@@ -28,7 +28,7 @@ pub(super) struct HeadRow {
     pub(super) at: i64,
     pub(super) chain_hash: Vec<u8>,
     pub(super) signature: Vec<u8>,
-    pub(super) key_id: String,
+    pub(super) public_key: Vec<u8>,
 }
 
 impl From<&SignedHead> for HeadRow {
@@ -38,7 +38,7 @@ impl From<&SignedHead> for HeadRow {
             at: signed.at.as_millis(),
             chain_hash: signed.head.chain.to_vec(),
             signature: signed.signature.clone(),
-            key_id: signed.key_id.clone(),
+            public_key: signed.public_key.clone(),
         }
     }
 }
@@ -55,24 +55,24 @@ impl TryFrom<HeadRow> for SignedHead {
             },
             at: Timestamp::from_millis(row.at),
             signature: row.signature,
-            key_id: row.key_id,
+            public_key: row.public_key,
         })
     }
 }
 
 impl Store {
     /// Keeps a signed head.
-    pub async fn put_head(&self, head: SignedHead) -> Result<(), StoreError> {
+    pub async fn put_signed_head(&self, head: SignedHead) -> Result<(), StoreError> {
         self.submit(Work::PutHead(Box::new(head))).await.map(drop)
     }
 
-    /// Signed heads of at least `from` events, in order.
-    pub async fn heads(&self, from: u64, limit: u32) -> Result<Vec<SignedHead>, StoreError> {
-        read!(self, sql, pool => sql::audit::heads(pool, from, limit))?.into_iter().map(TryInto::try_into).collect()
+    /// Every signed head, in order.
+    pub async fn signed_heads(&self) -> Result<Vec<SignedHead>, StoreError> {
+        read!(self, sql, pool => sql::audit::heads(pool))?.into_iter().map(TryInto::try_into).collect()
     }
 
     /// The latest signed head.
-    pub async fn last_head(&self) -> Result<Option<SignedHead>, StoreError> {
+    pub async fn last_signed_head(&self) -> Result<Option<SignedHead>, StoreError> {
         read!(self, sql, pool => sql::audit::last_head(pool))?.map(TryInto::try_into).transpose()
     }
 }

@@ -6,26 +6,30 @@ use super::error::StoreError;
 use super::work::{Answer, Work};
 use super::{Store, read};
 use crate::domain::ids::PersonId;
-use crate::domain::time::Timestamp;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 /// A person as last seen in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredPerson {
+pub struct KnownPerson {
     /// The pseudonym.
     pub id: PersonId,
+    /// What the directory calls them.
+    pub key: String,
     /// Display name.
     pub name: String,
     /// E-mail address.
     pub email: String,
-    /// When the pseudonym was made.
-    pub first_seen: Timestamp,
 }
 
-/// What is remembered of a directory's key, so that a known person costs no write.
-pub(super) type Known = (PersonId, String, String);
+/// Known people are remembered, so that they cost no write; when there are that many, all are forgotten.
+const MOST_REMEMBERED: usize = 10_000;
+
+/// What is remembered, by the directory's key.
+pub(super) type Remembered = Mutex<HashMap<String, KnownPerson>>;
 
 impl Store {
-    /// The pseudonym of the person that a directory calls `key`; made when it is new. `preferred` is the id that the
+    /// The pseudonym of the person that a directory calls `key`; `fresh` when they are new. `preferred` is the id that the
     /// directory itself gives the person, and wins.
     pub async fn person_id(
         &self,
@@ -33,38 +37,29 @@ impl Store {
         name: &str,
         email: &str,
         preferred: Option<&PersonId>,
-        at: Timestamp,
+        fresh: PersonId,
     ) -> Result<PersonId, StoreError> {
-        if let Some((id, known_name, known_email)) = self.known_person(key)
-            && known_name == name
-            && known_email == email
-            && preferred.is_none_or(|preferred| *preferred == id)
+        let remembered = self.remembered().lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some(known) = remembered
+            && known.name == name
+            && known.email == email
+            && preferred.is_none_or(|preferred| *preferred == known.id)
         {
-            return Ok(id);
+            return Ok(known.id);
         }
-        let work = Work::Person {
-            key: key.to_owned(),
-            name: name.to_owned(),
-            email: email.to_owned(),
-            preferred: preferred.cloned(),
-            fresh: PersonId::new(self.random()?),
-            at,
-        };
-        match self.submit(work).await? {
-            Answer::Person(id) => {
-                self.remember_person(key, (id.clone(), name.to_owned(), email.to_owned()));
-                Ok(id)
-            }
-            _ => Err(StoreError::Unavailable("writer")),
+        let work = Work::Person { key: key.to_owned(), name: name.to_owned(), email: email.to_owned(), preferred: preferred.cloned(), fresh };
+        let Answer::Person(id) = self.submit(work).await? else { return Err(StoreError::MISMATCH) };
+        let known = KnownPerson { id: id.clone(), key: key.to_owned(), name: name.to_owned(), email: email.to_owned() };
+        let mut remembered = self.remembered().lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= MOST_REMEMBERED {
+            remembered.clear();
         }
+        remembered.insert(key.to_owned(), known);
+        Ok(id)
     }
 
-    /// The people behind these pseudonyms; erased ones are absent.
-    pub async fn people(&self, ids: &[PersonId]) -> Result<Vec<StoredPerson>, StoreError> {
-        let mut people = Vec::with_capacity(ids.len());
-        for id in ids {
-            people.extend(read!(self, sql, pool => sql::people::by_id(pool, id))?);
-        }
-        Ok(people)
+    /// The person behind a pseudonym; `None` when erased or never seen.
+    pub async fn person(&self, id: &PersonId) -> Result<Option<KnownPerson>, StoreError> {
+        read!(self, sql, pool => sql::people::by_id(pool, id))
     }
 }

@@ -2,41 +2,22 @@
 //!
 //! Never parses them. A request keeps the version it was judged by, so old texts stay.
 
-use super::changes::Changed;
 use super::error::StoreError;
-use super::work::{Answer, Work};
+use super::work::Work;
 use super::{Store, read};
 use crate::domain::audit::Entry;
 use crate::domain::time::Timestamp;
 
-/// A policy's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredPolicy {
-    /// `sha256:` and the hash of the text.
-    pub version: String,
-    /// The file's bytes.
-    pub text: String,
-    /// When it became the active one.
-    pub activated_at: Timestamp,
-}
-
 impl Store {
-    /// Makes a policy the active one. False, and no event, when it is already.
-    pub async fn put_policy(&self, version: &str, text: &str, at: Timestamp, event: &Entry) -> Result<bool, StoreError> {
-        let work = Work::PutPolicy { version: version.to_owned(), text: text.to_owned(), at, event: self.prepare(event, at)? };
-        match self.submit(work).await? {
-            Answer::Changed(changed) => {
-                if changed {
-                    self.tell(Changed::Policy);
-                }
-                Ok(changed)
-            }
-            _ => Err(StoreError::Unavailable("writer")),
-        }
+    /// Makes a policy the active one; `version` is `sha256:` and the hash of the text. Nothing happens, and no event is
+    /// written, when it is already.
+    pub async fn put_policy(&self, version: &str, text: &str, entry: Option<Entry>, now: Timestamp) -> Result<(), StoreError> {
+        let event = entry.map(|entry| self.prepare(&entry, now));
+        self.submit(Work::PutPolicy { version: version.to_owned(), text: text.to_owned(), at: now, event }).await.map(drop)
     }
 
-    /// The active policy.
-    pub async fn active_policy(&self) -> Result<Option<StoredPolicy>, StoreError> {
+    /// Version and text of the active policy.
+    pub async fn active_policy(&self) -> Result<Option<(String, String)>, StoreError> {
         read!(self, sql, pool => sql::meta::active_policy(pool))
     }
 

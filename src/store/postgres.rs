@@ -2,7 +2,7 @@
 //!
 //! Never holds a query: those stand in `sql/`, once for both databases.
 
-use super::changes::{Changed, Changes};
+use super::changes::{Bell, Changed, from_payload};
 use super::error::StoreError;
 use super::{Dialect, StoreOptions};
 use sqlx::ConnectOptions as _;
@@ -20,11 +20,11 @@ pub(super) type Db = sqlx::Postgres;
 
 /// The channel of NOTIFY.
 const CHANNEL: &str = "countersign_changed";
-/// A payload must be shorter than 8000 bytes (PostgreSQL 15, NOTIFY).
-pub(super) const PAYLOAD_LIMIT: usize = 7_900;
+/// Pauses between attempts to listen again.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) const DIALECT: Dialect = Dialect {
-    name: "postgres",
     // One round trip. The lock (a number of our own) is that of the log's head, which every batch extends. Taken first,
     // it also makes batches of several replicas wait in line instead of deadlocking over requests in different orders.
     begin: "BEGIN; SELECT pg_advisory_xact_lock(4854637701)",
@@ -55,25 +55,27 @@ pub(super) fn readers(url: &str, options: &StoreOptions) -> Result<sqlx::Pool<Db
         .connect_lazy_with(connect(url)?))
 }
 
-/// Hears what other replicas committed, until the store is dropped. Whatever may have been missed is `Changed::All`.
-pub(super) async fn listen(url: String, own: String, changes: Arc<Changes>) {
-    let mut pause = Duration::from_millis(50);
+/// Hears what other replicas committed, until it is aborted. Whenever something may have been missed, it rings for all.
+pub(super) async fn listen(url: String, own: String, bell: Arc<Bell>) {
+    let mut pause = FIRST_PAUSE;
     loop {
-        if let Ok(mut listener) = connect_listener(&url).await {
-            pause = Duration::from_millis(50);
-            changes.listening(true);
-            // From here on nothing is missed; before, everything may have been.
-            changes.tell(Changed::All);
-            while let Ok(notification) = listener.recv().await {
-                if let Some(changed) = Changed::parse(notification.payload(), &own) {
-                    changes.tell(changed);
+        match connect_listener(&url).await {
+            Ok(mut listener) => {
+                pause = FIRST_PAUSE;
+                // From here on nothing is missed; before, everything may have been.
+                bell.ring(Changed::All);
+                while let Ok(notification) = listener.recv().await {
+                    for changed in from_payload(notification.payload(), &own) {
+                        bell.ring(changed);
+                    }
                 }
+                tracing::warn!("the connection that hears other replicas was lost; connecting again");
+                bell.ring(Changed::All);
             }
-            changes.listening(false);
-            changes.tell(Changed::All);
+            Err(error) => tracing::warn!(code = StoreError::from(error).code(), "cannot listen to other replicas; trying again"),
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(5));
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -38,19 +38,20 @@ pub(super) fn to_entry(kind: &str, actor: &str, request: Option<&str>, data: &st
 }
 
 impl Store {
-    /// Writes that a known caller or person was refused. `reason` is a code; repeats of the same actor, request and reason
-    /// within a minute are counted, not written.
-    pub async fn record_refusal(&self, entry: Entry, reason: &str, at: Timestamp) -> Result<(), StoreError> {
+    /// Writes that a known caller or person was refused; the fact `reason` is the code. Repeats of the same actor, request
+    /// and reason within a minute are counted, not written.
+    pub async fn record_refusal(&self, entry: Entry, now: Timestamp) -> Result<(), StoreError> {
         let request = entry.request.as_ref().map_or("-", |id| id.as_str());
+        let reason = entry.data.get("reason").and_then(serde_json::Value::as_str).unwrap_or("-");
         let key = format!("{} {} {request} {reason}", entry.kind.as_str(), entry.actor.id().unwrap_or("-"));
-        self.submit(Work::Refuse { key, entry: Box::new(entry), at }).await.map(drop)
+        self.submit(Work::Refuse { key, entry: Box::new(entry), at: now }).await.map(drop)
     }
 
     /// Writes the counts of the minutes that are over; call it every few seconds. Answers with the number of events.
-    pub async fn flush_refusals(&self, now: Timestamp) -> Result<u64, StoreError> {
+    pub async fn flush_refusals(&self, now: Timestamp) -> Result<usize, StoreError> {
         match self.submit(Work::FlushRefusals { now }).await? {
-            Answer::Count(count) => Ok(count),
-            _ => Err(StoreError::Unavailable("writer")),
+            Answer::Count(count) => Ok(usize::try_from(count).unwrap_or(usize::MAX)),
+            _ => Err(StoreError::MISMATCH),
         }
     }
 }

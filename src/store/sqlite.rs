@@ -17,7 +17,6 @@ pub(super) mod sql;
 pub(super) type Db = sqlx::Sqlite;
 
 pub(super) const DIALECT: Dialect = Dialect {
-    name: "sqlite",
     // The lock is taken at once: a transaction that starts reading and then writes could fail half way.
     begin: "BEGIN IMMEDIATE",
     numbered_placeholders: false,
@@ -69,6 +68,6 @@ pub(super) fn create_private_file(url: &str) -> Result<(), StoreError> {
     match open.open(file) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(_) => Err(StoreError::Unavailable("cannot_open")),
+        Err(_) => Err(StoreError::Unavailable { code: "cannot_open" }),
     }
 }

@@ -7,29 +7,36 @@ use super::work::{Answer, Claim, Work};
 use super::{Store, read};
 use crate::domain::ids::RequestId;
 use crate::domain::time::Timestamp;
+use std::time::Duration;
 
 /// A tap on its way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewTap {
-    /// The same for every copy that the platform sends of one tap.
-    pub dedup_key: String,
-    /// The request on the card.
-    pub request: RequestId,
-    /// The digest on the button.
-    pub digest: String,
-    /// What the use case needs later, as JSON.
-    pub payload: String,
-    /// When it came in.
-    pub received_at: Timestamp,
+pub(super) struct NewTap {
+    pub(super) platform: String,
+    pub(super) dedup_key: String,
+    pub(super) request: RequestId,
+    pub(super) payload: String,
+    pub(super) received_at: Timestamp,
 }
 
-/// The row number of a tap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TapId(pub(super) i64);
+/// The row of a tap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TapId(pub String);
+
+impl TapId {
+    pub(super) fn of(row: i64) -> Self {
+        Self(row.to_string())
+    }
+
+    /// The row's number; 0, which no row has, for a text that the store did not give.
+    pub(super) fn row(&self) -> i64 {
+        self.0.parse().unwrap_or(0)
+    }
+}
 
 /// What became of a tap that came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReceivedTap {
     /// It is durable now.
     New(TapId),
     /// A copy of it came in before.
@@ -37,64 +44,75 @@ pub enum Received {
 }
 
 /// A tap that a worker took.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Tap {
-    pub(super) id: i64,
-    #[sqlx(rename = "request_id")]
-    pub(super) request: String,
-    /// The digest on the button.
-    pub digest: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredTap {
+    /// The row.
+    pub id: TapId,
+    /// Where it came from.
+    pub platform: String,
     /// As it was received.
     pub payload: String,
-    received_at: i64,
+    /// When it came in.
+    pub received_at: Timestamp,
     /// How often it was taken, this time included.
-    pub attempts: i64,
+    pub attempts: u32,
 }
 
-impl Tap {
-    /// The row.
-    #[must_use]
-    pub fn id(&self) -> TapId {
-        TapId(self.id)
-    }
+/// What is read of a row of `tap`.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct TapRow {
+    pub(super) id: i64,
+    platform: String,
+    payload: String,
+    received_at: i64,
+    attempts: i64,
+}
 
-    /// When it came in.
-    #[must_use]
-    pub fn received_at(&self) -> Timestamp {
-        Timestamp::from_millis(self.received_at)
-    }
-
-    /// The request on the card.
-    pub fn request(&self) -> Result<RequestId, StoreError> {
-        self.request.parse().map_err(|_| StoreError::Corrupt { table: "tap", column: "request_id", id: self.id.to_string() })
+impl From<TapRow> for StoredTap {
+    fn from(row: TapRow) -> Self {
+        Self {
+            id: TapId::of(row.id),
+            platform: row.platform,
+            payload: row.payload,
+            received_at: Timestamp::from_millis(row.received_at),
+            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+        }
     }
 }
 
 impl Store {
     /// Makes a tap durable. Once this answers, it will be finished or refused, whatever happens to this process.
-    pub async fn receive_tap(&self, tap: NewTap) -> Result<Received, StoreError> {
+    /// `dedup_key` is the same for every copy that the platform sends of one tap; `payload` is JSON that the use case reads later.
+    pub async fn receive_tap(&self, platform: &str, dedup_key: &str, request: &RequestId, payload: &str, now: Timestamp) -> Result<ReceivedTap, StoreError> {
+        let tap = NewTap {
+            platform: platform.to_owned(),
+            dedup_key: dedup_key.to_owned(),
+            request: request.clone(),
+            payload: payload.to_owned(),
+            received_at: now,
+        };
         match self.submit(Work::ReceiveTap(Box::new(tap))).await? {
             Answer::Tap(received) => Ok(received),
-            _ => Err(StoreError::Unavailable("writer")),
+            _ => Err(StoreError::MISMATCH),
         }
     }
 
-    /// Takes unfinished taps that are due and nobody has, oldest first.
-    pub async fn claim_taps(&self, claim: Claim) -> Result<Vec<Tap>, StoreError> {
-        match self.submit(Work::ClaimTaps(claim)).await? {
+    /// Takes unfinished taps that are due and that nobody has, for `lease`; oldest first.
+    pub async fn claim_taps(&self, now: Timestamp, limit: u32, lease: Duration, worker: &str) -> Result<Vec<StoredTap>, StoreError> {
+        match self.submit(Work::ClaimTaps(Claim { now, limit, lease_until: now.plus(lease), owner: worker.to_owned() })).await? {
             Answer::Taps(taps) => Ok(taps),
-            _ => Err(StoreError::Unavailable("writer")),
+            _ => Err(StoreError::MISMATCH),
         }
     }
 
     /// Finishes a tap that led to no transition; `outcome` is a short code. One that did is finished by its `Commit`.
-    pub async fn finish_tap(&self, id: TapId, at: Timestamp, outcome: &str) -> Result<(), StoreError> {
-        self.submit(Work::FinishTap { id: id.0, at, outcome: outcome.to_owned() }).await.map(drop)
+    pub async fn finish_tap(&self, id: &TapId, outcome: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.submit(Work::FinishTap { id: id.row(), at: now, outcome: outcome.to_owned() }).await.map(drop)
     }
 
-    /// Gives a tap back, to be taken again at `due_at`.
-    pub async fn postpone_tap(&self, id: TapId, due_at: Timestamp) -> Result<(), StoreError> {
-        self.submit(Work::PostponeTap { id: id.0, due_at }).await.map(drop)
+    /// Gives a tap back, to be taken again at `until`.
+    pub async fn postpone_tap(&self, id: &TapId, until: Timestamp) -> Result<(), StoreError> {
+        self.submit(Work::PostponeTap { id: id.row(), due_at: until }).await.map(drop)
     }
 
     /// Taps that wait to be judged.
@@ -102,11 +120,11 @@ impl Store {
         read!(self, sql, pool => sql::taps::unfinished(pool))
     }
 
-    /// Forgets finished taps that came in before `taps_before`; platforms repeat a tap within minutes.
+    /// Forgets finished taps that came in before `taps_before`, and answers how many; platforms repeat a tap within minutes.
     pub async fn prune(&self, taps_before: Timestamp) -> Result<u64, StoreError> {
         match self.submit(Work::Prune { taps_before }).await? {
             Answer::Count(count) => Ok(count),
-            _ => Err(StoreError::Unavailable("writer")),
+            _ => Err(StoreError::MISMATCH),
         }
     }
 }

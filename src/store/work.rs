@@ -3,11 +3,13 @@
 //! Never holds a domain object that rules could still change: a job is final when it is queued, so the writer neither
 //! serialises nor decides.
 
-use super::clients::{Client, ConfiguredClient, NewKey};
-use super::deliveries::{Delivery, Drawn};
+use super::clients::{ConfiguredClient, NewKey};
+use super::deliveries::Delivery;
 use super::error::StoreError;
 use super::heads::SignedHead;
-use super::taps::{NewTap, Received, Tap};
+use super::taps::{NewTap, ReceivedTap, StoredTap};
+use crate::domain::card::Posted;
+use crate::domain::client::Client;
 use crate::domain::audit::{Entry, Prepared};
 use crate::domain::ids::{ClientId, PersonId};
 use crate::domain::time::Timestamp;
@@ -26,19 +28,21 @@ pub(super) enum Work {
     FinishTap { id: i64, at: Timestamp, outcome: String },
     PostponeTap { id: i64, due_at: Timestamp },
     ClaimDeliveries(Claim),
-    DeliveryDone { id: i64, drawn: Box<Drawn>, at: Timestamp, event: Prepared },
-    DeliveryRetry { id: i64, due_at: Timestamp, error: String },
+    DeliverySent { id: i64, posted: Box<Posted>, version: i64, at: Timestamp, event: Prepared },
+    /// Without an error: the card was not tried.
+    DeliveryRetry { id: i64, due_at: Timestamp, error: Option<String> },
+    DeliveryRepost { id: i64, at: Timestamp },
     DeliveryDead { id: i64, at: Timestamp, error: String, event: Prepared },
+    /// Each with the id it gets when it is new.
     SyncClients { configured: Vec<(ConfiguredClient, ClientId)>, at: Timestamp },
-    CreateClient { client: Box<Client>, key: Option<NewKey>, event: Prepared },
+    CreateClient { client: Box<Client>, key: NewKey, at: Timestamp, event: Prepared },
     AddKey { client: ClientId, key: NewKey, at: Timestamp, event: Prepared },
     DisableClient { client: ClientId, event: Prepared },
-    Freeze { client: ClientId, at: Timestamp, event: Prepared },
-    Unfreeze { client: ClientId, event: Prepared },
-    Person { key: String, name: String, email: String, preferred: Option<PersonId>, fresh: PersonId, at: Timestamp },
-    PutPolicy { version: String, text: String, at: Timestamp, event: Prepared },
+    Freeze { client: ClientId, frozen: bool, at: Timestamp, event: Prepared },
+    Person { key: String, name: String, email: String, preferred: Option<PersonId>, fresh: PersonId },
+    PutPolicy { version: String, text: String, at: Timestamp, event: Option<Prepared> },
     PutHead(Box<SignedHead>),
-    PutMeta { key: &'static str, value: String },
+    PutMeta { key: String, value: String },
     Prune { taps_before: Timestamp },
 }
 
@@ -48,26 +52,24 @@ pub(super) enum Answer {
     Done,
     Conflict,
     IdempotencyTaken,
-    /// Whether something changed.
-    Changed(bool),
     Count(u64),
-    Tap(Received),
-    Taps(Vec<Tap>),
+    Tap(ReceivedTap),
+    Taps(Vec<StoredTap>),
     Deliveries(Vec<Delivery>),
     Person(PersonId),
 }
 
 /// Which rows a worker takes, and for how long nobody else does.
-#[derive(Debug, Clone)]
-pub struct Claim {
+#[derive(Debug)]
+pub(super) struct Claim {
     /// Rows that are due at this instant.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
     /// At most that many.
-    pub limit: u32,
+    pub(super) limit: u32,
     /// When somebody else may take them, should this worker die.
-    pub lease_until: Timestamp,
-    /// Who takes them: one name per process.
-    pub owner: String,
+    pub(super) lease_until: Timestamp,
+    /// Who takes them.
+    pub(super) owner: String,
 }
 
 /// A queued job.

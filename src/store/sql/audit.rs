@@ -5,22 +5,21 @@
 use super::bulk::Bulk;
 use super::{Conn, Db, Pool};
 use crate::domain::audit::{Head, Prepared, Sealed};
-use crate::store::audit::{AuditFilter, AuditRow};
+use crate::store::audit::{AuditFilter, RawEvent};
 use crate::store::error::StoreError;
 use crate::store::heads::HeadRow;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, QueryBuilder};
 use std::borrow::Cow;
 
 const HEAD: &str = "SELECT seq, chain_hash FROM audit_event ORDER BY seq DESC LIMIT 1";
 const RANGE: &str = "SELECT seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash FROM audit_event \
-    WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3";
-const OF_REQUEST: &str = "SELECT seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash FROM audit_event \
-    WHERE request_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
-const PUT_HEAD: &str = "INSERT INTO audit_head (seq, at, chain_hash, signature, key_id) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (seq, at) DO NOTHING";
-const HEADS: &str = "SELECT seq, at, chain_hash, signature, key_id FROM audit_head WHERE seq >= $1 ORDER BY seq, at LIMIT $2";
-const LAST_HEAD: &str = "SELECT seq, at, chain_hash, signature, key_id FROM audit_head ORDER BY seq DESC, at DESC LIMIT 1";
+    WHERE seq > $1 ORDER BY seq LIMIT $2";
+const FILTERED: &str = "SELECT seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash FROM audit_event WHERE seq > ";
+const PUT_HEAD: &str = "INSERT INTO audit_head (seq, at, chain_hash, signature, public_key) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (seq, at) DO NOTHING";
+const HEADS: &str = "SELECT seq, at, chain_hash, signature, public_key FROM audit_head ORDER BY seq, at";
+const LAST_HEAD: &str = "SELECT seq, at, chain_hash, signature, public_key FROM audit_head ORDER BY seq DESC, at DESC LIMIT 1";
 
-pub(super) const TEXTS: &[&str] = &[HEAD, RANGE, OF_REQUEST, PUT_HEAD, HEADS, LAST_HEAD];
+pub(super) const TEXTS: &[&str] = &[HEAD, RANGE, PUT_HEAD, HEADS, LAST_HEAD];
 
 pub(super) static INSERT: Bulk = Bulk::new(
     "INSERT INTO audit_event (seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash) VALUES",
@@ -77,13 +76,31 @@ pub(in crate::store) async fn head(pool: &Pool) -> Result<Head, StoreError> {
     row.map_or(Ok(Head::EMPTY), |(seq, chain)| to_head(seq, &chain))
 }
 
-pub(in crate::store) async fn rows(pool: &Pool, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
-    let after = filter.after.cast_signed();
-    let query = match &filter.request {
-        Some(request) => sqlx::query_as::<Db, AuditRow>(OF_REQUEST).bind(request.as_str()).bind(after).bind(i64::from(limit)),
-        None => sqlx::query_as::<Db, AuditRow>(RANGE).bind(after).bind(filter.through.map_or(i64::MAX, u64::cast_signed)).bind(i64::from(limit)),
-    };
-    Ok(query.fetch_all(pool).await?)
+pub(in crate::store) async fn range(pool: &Pool, after: u64, limit: u32) -> Result<Vec<RawEvent>, StoreError> {
+    Ok(sqlx::query_as::<Db, RawEvent>(RANGE).bind(after.cast_signed()).bind(i64::from(limit)).fetch_all(pool).await?)
+}
+
+/// The text depends on which members of the filter are set; every value is bound.
+pub(in crate::store) async fn filtered(pool: &Pool, filter: &AuditFilter, limit: u32) -> Result<Vec<RawEvent>, StoreError> {
+    let mut query = QueryBuilder::<Db>::new(FILTERED);
+    query.push_bind(filter.after.cast_signed());
+    if let Some(request) = &filter.request {
+        query.push(" AND request_id = ").push_bind(request.as_str());
+    }
+    if let Some(actor) = &filter.actor {
+        query.push(" AND actor_id = ").push_bind(actor.as_str());
+    }
+    if let Some(kind) = &filter.kind {
+        query.push(" AND type = ").push_bind(kind.as_str());
+    }
+    if let Some(from) = filter.from {
+        query.push(" AND at >= ").push_bind(from.as_millis());
+    }
+    if let Some(to) = filter.to {
+        query.push(" AND at < ").push_bind(to.as_millis());
+    }
+    query.push(" ORDER BY seq LIMIT ").push_bind(i64::from(limit));
+    Ok(query.build_query_as::<RawEvent>().fetch_all(pool).await?)
 }
 
 pub(super) async fn put_head(conn: &mut Conn, head: &HeadRow) -> Result<(), StoreError> {
@@ -92,14 +109,14 @@ pub(super) async fn put_head(conn: &mut Conn, head: &HeadRow) -> Result<(), Stor
         .bind(head.at)
         .bind(head.chain_hash.as_slice())
         .bind(head.signature.as_slice())
-        .bind(head.key_id.as_str())
+        .bind(head.public_key.as_slice())
         .execute(conn)
         .await?;
     Ok(())
 }
 
-pub(in crate::store) async fn heads(pool: &Pool, from: u64, limit: u32) -> Result<Vec<HeadRow>, StoreError> {
-    Ok(sqlx::query_as::<Db, HeadRow>(HEADS).bind(from.cast_signed()).bind(i64::from(limit)).fetch_all(pool).await?)
+pub(in crate::store) async fn heads(pool: &Pool) -> Result<Vec<HeadRow>, StoreError> {
+    Ok(sqlx::query_as::<Db, HeadRow>(HEADS).fetch_all(pool).await?)
 }
 
 pub(in crate::store) async fn last_head(pool: &Pool) -> Result<Option<HeadRow>, StoreError> {

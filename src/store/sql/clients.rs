@@ -5,8 +5,10 @@
 use super::{Conn, Db, Pool};
 use crate::domain::ids::ClientId;
 use crate::domain::time::Timestamp;
-use crate::store::clients::{Client, ClientRow, ClientSource, NewKey};
+use crate::domain::client::{Client, Scope};
+use crate::store::clients::{ClientRow, ClientSource, NewKey};
 use crate::store::error::StoreError;
+use std::collections::BTreeSet;
 
 const BY_ID: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE id = $1";
 const BY_NAME: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE name = $1";
@@ -15,7 +17,8 @@ const BY_KEY: &str = "SELECT c.id, c.name, c.owner, c.scopes, c.may_act_for, c.e
 const PAGE: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client \
     WHERE id > $1 ORDER BY id LIMIT $2";
 const ALL: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client ORDER BY id";
-const INSERT: &str = "INSERT INTO client (id, name, owner, scopes, may_act_for, enabled, source, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const INSERT: &str = "INSERT INTO client (id, name, owner, scopes, may_act_for, enabled, source, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+    ON CONFLICT (name) DO NOTHING";
 const UPDATE: &str = "UPDATE client SET owner = $2, scopes = $3, may_act_for = $4, enabled = $5, source = $6 WHERE id = $1";
 const DISABLE: &str = "UPDATE client SET enabled = 0 WHERE id = $1 AND enabled = 1";
 const FREEZE: &str = "UPDATE client SET frozen_at = $2, void_before = $2 WHERE id = $1 AND frozen_at IS NULL";
@@ -50,37 +53,38 @@ pub(super) async fn all(conn: &mut Conn) -> Result<Vec<ClientRow>, StoreError> {
     Ok(sqlx::query_as::<Db, ClientRow>(ALL).fetch_all(conn).await?)
 }
 
-pub(super) async fn insert(conn: &mut Conn, client: &Client) -> Result<(), StoreError> {
-    sqlx::query::<Db>(INSERT)
+/// Inserts a client; false when the name is taken.
+pub(super) async fn insert(conn: &mut Conn, client: &Client, source: ClientSource, at: Timestamp) -> Result<bool, StoreError> {
+    let inserted = sqlx::query::<Db>(INSERT)
         .bind(client.id.as_str())
         .bind(client.name.as_str())
         .bind(client.owner.as_deref())
-        .bind(list(&client.scopes))
-        .bind(list(&client.may_act_for))
+        .bind(words(&client.scopes))
+        .bind(serde_json::Value::from(client.may_act_for.as_slice()).to_string())
         .bind(i64::from(client.enabled))
-        .bind(client.source.as_str())
-        .bind(client.created_at.as_millis())
+        .bind(source.as_str())
+        .bind(at.as_millis())
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(inserted.rows_affected() == 1)
 }
 
-pub(super) async fn update(conn: &mut Conn, client: &Client) -> Result<(), StoreError> {
+pub(super) async fn update(conn: &mut Conn, client: &Client, source: ClientSource) -> Result<(), StoreError> {
     sqlx::query::<Db>(UPDATE)
         .bind(client.id.as_str())
         .bind(client.owner.as_deref())
-        .bind(list(&client.scopes))
-        .bind(list(&client.may_act_for))
+        .bind(words(&client.scopes))
+        .bind(serde_json::Value::from(client.may_act_for.as_slice()).to_string())
         .bind(i64::from(client.enabled))
-        .bind(client.source.as_str())
+        .bind(source.as_str())
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// A list as it is stored: JSON.
-fn list(words: &[String]) -> String {
-    serde_json::Value::from(words).to_string()
+/// Scopes as they are stored: a JSON list of words.
+fn words(scopes: &BTreeSet<Scope>) -> String {
+    scopes.iter().map(|scope| scope.as_str()).collect::<serde_json::Value>().to_string()
 }
 
 /// Disables a client and forgets its keys; false when it was not enabled.
@@ -116,17 +120,14 @@ pub(super) async fn add_key(conn: &mut Conn, client: &ClientId, key: &NewKey, so
 }
 
 /// Makes `key` the only key that the file gives this client; true when something changed.
-pub(super) async fn set_file_key(conn: &mut Conn, client: &ClientId, key: Option<&NewKey>, at: Timestamp) -> Result<bool, StoreError> {
+pub(super) async fn set_file_key(conn: &mut Conn, client: &ClientId, key: &NewKey, at: Timestamp) -> Result<bool, StoreError> {
     let present: Vec<Vec<u8>> = sqlx::query_scalar::<Db, _>(KEYS_OF_FILE).bind(client.as_str()).fetch_all(&mut *conn).await?;
-    let wanted = key.map(|key| key.hash.as_slice());
     let mut changed = false;
-    for old in present.iter().filter(|old| Some(old.as_slice()) != wanted) {
+    for old in present.iter().filter(|old| old.as_slice() != key.hash) {
         sqlx::query::<Db>(DELETE_KEY).bind(old.as_slice()).execute(&mut *conn).await?;
         changed = true;
     }
-    if let Some(key) = key
-        && !present.iter().any(|old| old.as_slice() == key.hash)
-    {
+    if !present.iter().any(|old| old.as_slice() == key.hash) {
         changed |= add_key(conn, client, key, ClientSource::File, at).await?;
     }
     Ok(changed)

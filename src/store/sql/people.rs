@@ -4,15 +4,14 @@
 
 use super::{Conn, Db, Pool};
 use crate::domain::ids::PersonId;
-use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::people::StoredPerson;
+use crate::store::people::KnownPerson;
 
 const BY_KEY: &str = "SELECT id FROM person WHERE source_key = $1";
 const UPDATE: &str = "UPDATE person SET source_key = $2, name = $3, email = $4 WHERE id = $1";
-const INSERT: &str = "INSERT INTO person (id, source_key, name, email, first_seen) VALUES ($1, $2, $3, $4, $5)";
+const INSERT: &str = "INSERT INTO person (id, source_key, name, email) VALUES ($1, $2, $3, $4)";
 const RELEASE_KEY: &str = "UPDATE person SET source_key = 'was ' || id WHERE source_key = $1";
-const BY_ID: &str = "SELECT id, name, email, first_seen FROM person WHERE id = $1";
+const BY_ID: &str = "SELECT source_key, name, email FROM person WHERE id = $1";
 
 pub(super) const TEXTS: &[&str] = &[BY_KEY, UPDATE, INSERT, RELEASE_KEY, BY_ID];
 
@@ -23,7 +22,6 @@ pub(super) struct Described<'a> {
     pub(super) email: &'a str,
     pub(super) preferred: Option<&'a PersonId>,
     pub(super) fresh: &'a PersonId,
-    pub(super) at: Timestamp,
 }
 
 /// Finds or makes the pseudonym. A preferred one always wins: the directory's `id` names the person, whatever key it had before.
@@ -46,14 +44,13 @@ pub(super) async fn upsert(conn: &mut Conn, person: &Described<'_>) -> Result<Pe
             .bind(person.key)
             .bind(person.name)
             .bind(person.email)
-            .bind(person.at.as_millis())
             .execute(conn)
             .await?;
     }
     Ok(id)
 }
 
-pub(in crate::store) async fn by_id(pool: &Pool, id: &PersonId) -> Result<Option<StoredPerson>, StoreError> {
-    let row: Option<(String, String, String, i64)> = sqlx::query_as::<Db, _>(BY_ID).bind(id.as_str()).fetch_optional(pool).await?;
-    Ok(row.map(|(_, name, email, at)| StoredPerson { id: id.clone(), name, email, first_seen: Timestamp::from_millis(at) }))
+pub(in crate::store) async fn by_id(pool: &Pool, id: &PersonId) -> Result<Option<KnownPerson>, StoreError> {
+    let row: Option<(String, String, String)> = sqlx::query_as::<Db, _>(BY_ID).bind(id.as_str()).fetch_optional(pool).await?;
+    Ok(row.map(|(key, name, email)| KnownPerson { id: id.clone(), key, name, email }))
 }

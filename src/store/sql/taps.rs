@@ -6,7 +6,7 @@ use super::bulk::Bulk;
 use super::{Conn, DIALECT, Db, Pool};
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::taps::{NewTap, Tap};
+use crate::store::taps::{NewTap, StoredTap, TapRow};
 use crate::store::work::Claim;
 use sqlx::AssertSqlSafe;
 use std::sync::{Arc, LazyLock};
@@ -18,9 +18,9 @@ const PRUNE: &str = "DELETE FROM tap WHERE due_at IS NULL AND received_at < $1";
 pub(super) const TEXTS: &[&str] = &[POSTPONE, UNFINISHED, PRUNE];
 
 pub(super) static INSERT: Bulk = Bulk::new(
-    "INSERT INTO tap (dedup_key, request_id, digest, payload, received_at, due_at) VALUES",
+    "INSERT INTO tap (platform, dedup_key, request_id, payload, received_at, due_at) VALUES",
     &["", "", "", "", "", ""],
-    "ON CONFLICT (dedup_key) DO NOTHING RETURNING id, dedup_key",
+    "ON CONFLICT (platform, dedup_key) DO NOTHING RETURNING id, platform, dedup_key",
 );
 
 pub(super) static FINISH: Bulk = Bulk::new(
@@ -35,7 +35,7 @@ pub(super) fn claim_text() -> Arc<str> {
         format!(
             "UPDATE tap SET lease_owner = $4, lease_until = $3, attempts = attempts + 1 WHERE id IN (SELECT id FROM tap \
              WHERE due_at <= $1 AND (lease_until IS NULL OR lease_until <= $1) ORDER BY due_at LIMIT $2 {}) \
-             RETURNING id, request_id, digest, payload, received_at, attempts",
+             RETURNING id, platform, payload, received_at, attempts",
             DIALECT.skip_locked
         )
         .into()
@@ -43,17 +43,17 @@ pub(super) fn claim_text() -> Arc<str> {
     Arc::clone(&TEXT)
 }
 
-/// Inserts what is not there yet; answers with the id and key of each new row.
-pub(super) async fn insert(conn: &mut Conn, taps: &[&NewTap]) -> Result<Vec<(i64, String)>, StoreError> {
+/// Inserts what is not there yet; answers with the id, platform and key of each new row.
+pub(super) async fn insert(conn: &mut Conn, taps: &[&NewTap]) -> Result<Vec<(i64, String, String)>, StoreError> {
     let mut inserted = Vec::with_capacity(taps.len());
     for (text, part) in INSERT.parts(taps) {
         // Constant text and placeholders only, see `bulk`.
-        let mut query = sqlx::query_as::<Db, (i64, String)>(AssertSqlSafe(text));
+        let mut query = sqlx::query_as::<Db, (i64, String, String)>(AssertSqlSafe(text));
         for tap in part {
             query = query
+                .bind(tap.platform.as_str())
                 .bind(tap.dedup_key.as_str())
                 .bind(tap.request.as_str())
-                .bind(tap.digest.as_str())
                 .bind(tap.payload.as_str())
                 .bind(tap.received_at.as_millis())
                 .bind(tap.received_at.as_millis());
@@ -63,9 +63,9 @@ pub(super) async fn insert(conn: &mut Conn, taps: &[&NewTap]) -> Result<Vec<(i64
     Ok(inserted)
 }
 
-pub(super) async fn claim(conn: &mut Conn, claim: &Claim) -> Result<Vec<Tap>, StoreError> {
+pub(super) async fn claim(conn: &mut Conn, claim: &Claim) -> Result<Vec<StoredTap>, StoreError> {
     // A constant and a word of the dialect.
-    let mut taps = sqlx::query_as::<Db, Tap>(AssertSqlSafe(claim_text()))
+    let mut taps = sqlx::query_as::<Db, TapRow>(AssertSqlSafe(claim_text()))
         .bind(claim.now.as_millis())
         .bind(i64::from(claim.limit))
         .bind(claim.lease_until.as_millis())
@@ -73,7 +73,7 @@ pub(super) async fn claim(conn: &mut Conn, claim: &Claim) -> Result<Vec<Tap>, St
         .fetch_all(conn)
         .await?;
     taps.sort_unstable_by_key(|tap| tap.id);
-    Ok(taps)
+    Ok(taps.into_iter().map(Into::into).collect())
 }
 
 /// Marks taps as finished: id, time, outcome.
@@ -90,8 +90,9 @@ pub(super) async fn finish(conn: &mut Conn, done: &[(i64, i64, &str)]) -> Result
     Ok(count)
 }
 
-pub(super) async fn postpone(conn: &mut Conn, id: i64, due_at: Timestamp) -> Result<bool, StoreError> {
-    Ok(sqlx::query::<Db>(POSTPONE).bind(id).bind(due_at.as_millis()).execute(conn).await?.rows_affected() == 1)
+pub(super) async fn postpone(conn: &mut Conn, id: i64, due_at: Timestamp) -> Result<(), StoreError> {
+    sqlx::query::<Db>(POSTPONE).bind(id).bind(due_at.as_millis()).execute(conn).await?;
+    Ok(())
 }
 
 pub(super) async fn prune(conn: &mut Conn, before: Timestamp) -> Result<u64, StoreError> {

@@ -1,0 +1,288 @@
+//! Owns the database: every row that is written or read, on SQLite or PostgreSQL.
+//!
+//! Never decides anything, and lets no row type out. `Store::commit` of a `Transition` is the only way in which a request
+//! is written; it is one transaction with its audit events, its reviews and its cards.
+//!
+//! ```text
+//! caller ── job ──▶ bounded queue ──▶ writer (one task, one connection) ── one COMMIT per batch ──▶ answers, then hints
+//! caller ── read ─▶ pool of read-only connections
+//! ```
+//!
+//! The SQL stands once, in `sql/`, and is compiled against both drivers (`sqlite.rs` and `postgres.rs` load it). To add a
+//! query: a constant and a function in `sql/<table>.rs`, its name in that file's `TEXTS`, a method in `<table>.rs` here, and
+//! a test under `both_databases!`. A write is a variant of `work::Work`, so that it goes through the queue.
+
+mod audit;
+mod changes;
+mod clients;
+mod deliveries;
+mod error;
+mod heads;
+mod meta;
+mod people;
+mod policies;
+mod postgres;
+mod refusals;
+mod requests;
+mod sqlite;
+mod taps;
+mod verify;
+mod work;
+
+pub use audit::{AuditFilter, AuditRow, RawEvent};
+pub use changes::{Changed, Changes};
+pub use clients::ConfiguredClient;
+pub use deliveries::{Delivery, DeliveryId, DeliveryLine, OutboxState};
+pub use error::{CommitError, StoreError};
+pub use heads::SignedHead;
+pub use people::KnownPerson;
+pub use requests::{Commit, Idempotency, RequestFilter};
+pub use taps::{ReceivedTap, StoredTap, TapId};
+pub use verify::{Finding, Flaw, Verifier, Verdict};
+
+use crate::domain::audit::{Entry, Prepared, hex};
+use crate::domain::ids::EventId;
+use crate::domain::time::Timestamp;
+use crate::runtime::{Random, SystemRandom};
+use changes::Bell;
+use error::trouble;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use work::{Answer, Job, Work};
+
+/// Bytes that a notification may have (PostgreSQL 15, NOTIFY: less than 8000).
+const PAYLOAD_LIMIT: usize = 7_900;
+
+/// How the databases differ in words.
+struct Dialect {
+    /// Begins a transaction that writes, and waits for those before it.
+    begin: &'static str,
+    /// `$1` in long lists of rows; else `?`.
+    numbered_placeholders: bool,
+    /// Lets two workers take different rows.
+    skip_locked: &'static str,
+    /// Tells other replicas.
+    notify: Option<&'static str>,
+}
+
+/// Runs a query on the reading pool of whichever backend there is.
+macro_rules! read {
+    ($store:expr, $sql:ident, $pool:ident => $query:expr) => {
+        match &$store.shared.backend {
+            $crate::store::Backend::Sqlite($pool) => {
+                use $crate::store::sqlite::sql as $sql;
+                $query.await
+            }
+            $crate::store::Backend::Postgres($pool) => {
+                use $crate::store::postgres::sql as $sql;
+                $query.await
+            }
+        }
+    };
+}
+use read;
+
+/// Sizes that a deployment or a test may want to change.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// Jobs that may wait to be written; one more is `StoreError::Busy`.
+    pub queue: usize,
+    /// Connections that read.
+    pub readers: u32,
+    /// Where event ids come from.
+    pub random: Arc<dyn Random>,
+    /// Pages of 4 KiB that an SQLite file may have; a quota.
+    pub sqlite_max_pages: Option<u32>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { queue: 4_096, readers: 4, random: Arc::new(SystemRandom), sqlite_max_pages: None }
+    }
+}
+
+impl std::fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreOptions").field("queue", &self.queue).field("readers", &self.readers).finish_non_exhaustive()
+    }
+}
+
+/// Makes the ids of events.
+#[derive(Clone)]
+struct EventIds(Arc<dyn Random>);
+
+impl EventIds {
+    fn prepare(&self, entry: &Entry, at: Timestamp) -> Prepared {
+        entry.prepare(&EventId::new(at, self.0.bytes()), at)
+    }
+}
+
+/// The reading side.
+enum Backend {
+    Sqlite(sqlx::SqlitePool),
+    Postgres(sqlx::PgPool),
+}
+
+struct Shared {
+    backend: Backend,
+    url: String,
+    options: StoreOptions,
+    bell: Arc<Bell>,
+    events: EventIds,
+    remembered: people::Remembered,
+    writing: tokio::sync::Mutex<Option<Writing>>,
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+}
+
+/// The tasks behind the queue.
+struct Writing {
+    writer: JoinHandle<()>,
+    listener: Option<JoinHandle<()>>,
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database at `sqlite://path` or `postgres://…`. An SQLite file that is missing is made, with mode 0600.
+    /// The schema is not touched: see `migrate`.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, StoreOptions::default()).await
+    }
+
+    /// The same, with other sizes.
+    pub async fn open_with(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        let events = EventIds(Arc::clone(&options.random));
+        let bell = Arc::new(Bell::new());
+        let tag = hex(&options.random.bytes::<8>());
+        let (sender, queue) = mpsc::channel(options.queue.max(1));
+        let (backend, writing) = if url.starts_with("sqlite:") {
+            sqlite::create_private_file(url)?;
+            let writer = sqlite::sql::writer::Writer::connect(sqlite::writer(url, &options)?, events.clone(), Arc::clone(&bell), tag).await?;
+            let backend = Backend::Sqlite(sqlite::readers(url, &options)?);
+            (backend, Writing { writer: tokio::spawn(writer.run(queue)), listener: None })
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let writer =
+                postgres::sql::writer::Writer::connect(postgres::connect(url)?, events.clone(), Arc::clone(&bell), tag.clone()).await?;
+            let backend = Backend::Postgres(postgres::readers(url, &options)?);
+            let listener = tokio::spawn(postgres::listen(url.to_owned(), tag, Arc::clone(&bell)));
+            (backend, Writing { writer: tokio::spawn(writer.run(queue)), listener: Some(listener) })
+        } else {
+            return Err(StoreError::Url("expected sqlite://path/to/file.db or postgres://user@host/database"));
+        };
+        let shared = Shared {
+            backend,
+            url: url.to_owned(),
+            options,
+            bell,
+            events,
+            remembered: Mutex::default(),
+            writing: tokio::sync::Mutex::new(Some(writing)),
+            queue: Mutex::new(Some(sender)),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Brings the schema up to date. Several processes may do so at once: PostgreSQL's migrations take an advisory lock, SQLite's the file's.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let migrated = match &self.shared.backend {
+            Backend::Sqlite(_) => {
+                use sqlx::{ConnectOptions as _, Connection as _};
+                let mut conn = sqlite::writer(&self.shared.url, &self.shared.options)?.connect().await?;
+                let migrated = sqlite::MIGRATIONS.run(&mut conn).await;
+                let _ = conn.close().await;
+                migrated
+            }
+            Backend::Postgres(_) => {
+                use sqlx::{ConnectOptions as _, Connection as _};
+                let mut conn = postgres::connect(&self.shared.url)?.connect().await?;
+                let migrated = postgres::MIGRATIONS.run(&mut conn).await;
+                let _ = conn.close().await;
+                migrated
+            }
+        };
+        migrated.map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) if matches!(trouble(&error), error::Trouble::Database(_)) => error.into(),
+            other => StoreError::Migrate(Box::new(other)),
+        })
+    }
+
+    /// Finishes what is queued, then lets go of every connection. Writes afterwards are `Unavailable`.
+    pub async fn close(&self) {
+        self.shared.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(writing) = self.shared.writing.lock().await.take() {
+            if let Some(listener) = writing.listener {
+                listener.abort();
+            }
+            // It ends by itself once the queue is closed and empty.
+            let _ = writing.writer.await;
+        }
+        match &self.shared.backend {
+            Backend::Sqlite(pool) => pool.close().await,
+            Backend::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    /// Hints about what was committed from now on, by this process or another replica.
+    #[must_use]
+    pub fn subscribe(&self) -> Changes {
+        self.shared.bell.subscribe()
+    }
+
+    /// Every SQL text of this backend, for the test that prepares them all.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn every_text(&self) -> Vec<String> {
+        match &self.shared.backend {
+            Backend::Sqlite(_) => sqlite::sql::every_text(),
+            Backend::Postgres(_) => postgres::sql::every_text(),
+        }
+    }
+
+    /// Queues a job and waits for its commit. A caller that stops waiting does not stop the job.
+    async fn submit(&self, work: Work) -> Result<Answer, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job { work, reply, queued: Instant::now() };
+        let queue = self.shared.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let queue = queue.ok_or(StoreError::Unavailable { code: "closed" })?;
+        queue.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                metrics::counter!("countersign_store_busy_total").increment(1);
+                StoreError::Busy
+            }
+            mpsc::error::TrySendError::Closed(_) => StoreError::Unavailable { code: "closed" },
+        })?;
+        // While this waits it must not keep the queue open.
+        drop(queue);
+        answer.await.unwrap_or(Err(StoreError::Unavailable { code: "writer_stopped" }))
+    }
+
+    fn prepare(&self, entry: &Entry, at: Timestamp) -> Prepared {
+        self.shared.events.prepare(entry, at)
+    }
+
+    fn remembered(&self) -> &people::Remembered {
+        &self.shared.remembered
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(writing) = self.writing.get_mut().take()
+            && let Some(listener) = writing.listener
+        {
+            listener.abort();
+        }
+    }
+}

@@ -122,10 +122,10 @@ fn request_row(request: &Request, idempotency: Option<Idempotency>) -> Result<Re
         status: request.status().as_str().to_owned(),
         client_id: asked.client.id.to_string(),
         action: ask.action.clone(),
-        resource_type: ask.resource_type().map(str::to_owned),
-        resource_id: ask.resource_id().map(str::to_owned),
-        environment: ask.environment().map(str::to_owned),
-        search: words.into_iter().flatten().collect::<Vec<_>>().join("\n").to_lowercase(),
+        resource_type: ask.resource_type().map(searchable),
+        resource_id: ask.resource_id().map(searchable),
+        environment: ask.environment().map(searchable),
+        search: searchable(&words.into_iter().flatten().collect::<Vec<_>>().join("\n")).to_lowercase(),
         on_behalf_of: asked.on_behalf_of.as_ref().map(|person| person.id.to_string()),
         policy_version: asked.policy.version.clone(),
         created_at: asked.created_at.as_millis(),
@@ -172,11 +172,16 @@ pub struct RequestFilter {
     pub q: Option<String>,
 }
 
+/// PostgreSQL keeps no NUL in TEXT. The document keeps the caller's text as it is (JSON escapes it); these columns only serve searches.
+fn searchable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 /// The text as a pattern of LIKE that finds it anywhere and takes it literally.
 pub(super) fn escape_like(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
-    for character in text.to_lowercase().chars() {
+    for character in searchable(text).to_lowercase().chars() {
         if matches!(character, '%' | '_' | '\\') {
             pattern.push('\\');
         }

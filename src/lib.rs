@@ -3,6 +3,7 @@
 //! The house is described in `ARCHITECTURE.md`; dependencies point one way only:
 //! `domain ← store, directory, chat ← engine ← http, cli ← main`.
 
+pub mod chat;
 pub mod config;
 pub mod directory;
 pub mod domain;

@@ -19,9 +19,11 @@
 pub mod pacer;
 pub mod slack;
 
+use crate::domain::card::Card;
 use crate::domain::digest::Digest;
 use crate::domain::ids::RequestId;
 use crate::domain::time::Timestamp;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -215,4 +217,47 @@ impl DeliveryError {
             Self::CardGone => "message_not_found",
         }
     }
+}
+
+/// What a platform gives later.
+pub type Pending<'a, T> = BoxFuture<'a, T>;
+
+/// A dialog that a tap opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialog {
+    /// Asks for the reason of a denial.
+    Deny,
+    /// Shows everything in full; its submit approves where that is offered.
+    Details,
+}
+
+/// A chat platform, as the engine sees it. No call retries or waits for its turn; none takes longer than a few seconds.
+pub trait ChatPlatform: Send + Sync + fmt::Debug {
+    /// `slack`, as it stands in deliveries and taps.
+    fn id(&self) -> &'static str;
+
+    /// Takes the next place for a message to a conversation. `Err`: not before that instant, and nothing was taken.
+    fn place(&self, channel: &str, now: Timestamp) -> Result<(), Timestamp>;
+
+    /// Posts a card. Calling it twice posts twice.
+    fn post<'a>(&'a self, channel: &'a str, card: &'a Card) -> Pending<'a, Result<Posted, DeliveryError>>;
+
+    /// Draws a card anew where it stands.
+    fn update<'a>(&'a self, posted: &'a Posted, card: &'a Card) -> Pending<'a, Result<Posted, DeliveryError>>;
+
+    /// Asks the platform about an account; a good answer may be up to a minute old, a refusal is always fresh.
+    fn check_account<'a>(&'a self, account: &'a Account, now: Timestamp) -> Pending<'a, Result<AccountFacts, AccountError>>;
+
+    /// Opens a dialog while the trigger is good.
+    fn open_dialog<'a>(
+        &'a self,
+        trigger: &'a Trigger,
+        dialog: Dialog,
+        account: &'a Account,
+        reply: &'a Reply,
+        card: &'a Card,
+    ) -> Pending<'a, Result<(), DeliveryError>>;
+
+    /// Tells the person alone. When nothing reaches them, that is logged: there is nothing else to be done.
+    fn tell<'a>(&'a self, account: &'a Account, reply: &'a Reply, sentence: &'a str) -> Pending<'a, ()>;
 }

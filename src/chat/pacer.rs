@@ -24,6 +24,15 @@ struct State {
     all: Timestamp,
 }
 
+impl State {
+    fn next(&mut self, channel: &str, now: Timestamp) -> Timestamp {
+        if self.free.len() >= REMEMBERED {
+            self.free.retain(|_, free| *free > now);
+        }
+        self.free.get(channel).copied().unwrap_or(now).max(self.all).max(now)
+    }
+}
+
 impl Pacer {
     /// One call per `spacing` and conversation.
     #[must_use]
@@ -35,12 +44,20 @@ impl Pacer {
     #[must_use]
     pub fn reserve(&self, channel: &str, now: Timestamp) -> Timestamp {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.free.len() >= REMEMBERED {
-            state.free.retain(|_, free| *free > now);
-        }
-        let at = state.free.get(channel).copied().unwrap_or(now).max(state.all).max(now);
+        let at = state.next(channel, now);
         state.free.insert(channel.to_owned(), at.plus(self.spacing));
         at
+    }
+
+    /// Books the next place for `channel` when it is now; otherwise says when it will be, and books nothing.
+    pub fn take(&self, channel: &str, now: Timestamp) -> Result<(), Timestamp> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = state.next(channel, now);
+        if at > now {
+            return Err(at);
+        }
+        state.free.insert(channel.to_owned(), at.plus(self.spacing));
+        Ok(())
     }
 
     /// The platform asked to wait before the next call to `channel`.
@@ -85,6 +102,15 @@ mod tests {
         assert_eq!(pacer.reserve("C2", at(5_000)), at(60_000));
         pacer.hold("C2", at(1_000));
         assert_eq!(pacer.reserve("C2", at(5_000)), at(61_000), "a shorter wish does not shorten what is booked");
+    }
+
+    #[test]
+    fn a_place_is_taken_only_when_it_is_free() {
+        let pacer = Pacer::new(Duration::from_secs(1));
+        assert_eq!(pacer.take("C1", at(0)), Ok(()));
+        assert_eq!(pacer.take("C1", at(400)), Err(at(1_000)));
+        assert_eq!(pacer.take("C1", at(400)), Err(at(1_000)), "asking books nothing");
+        assert_eq!(pacer.take("C1", at(1_000)), Ok(()));
     }
 
     #[test]

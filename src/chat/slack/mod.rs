@@ -3,9 +3,13 @@
 //! Never holds state that a restart needs, never sees SQL, and never decides.
 
 pub mod callback;
+pub mod client;
 pub mod connector;
+mod face;
 mod form;
+pub mod limits;
 pub mod metadata;
 pub mod payload;
 pub mod people;
+pub mod render;
 pub mod signature;

@@ -1,0 +1,197 @@
+//! Owns the drawing of cards and dialogs: a `Card`'s face, through the templates, into Block Kit.
+//!
+//! Never sends anything and never decides. What it returns has been read back through slack-morphism's types with no
+//! field lost, and through the limits; otherwise nothing is returned.
+
+use crate::chat::slack::face::{Approve, Budget, CARD, DIALOG, Face};
+use crate::chat::slack::limits::{self, Broken};
+use crate::chat::slack::metadata::{Metadata, Reference};
+use crate::chat::Reply;
+use crate::domain::card::Card;
+use crate::domain::text;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, Value as Values, context};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use slack_morphism::blocks::{SlackBlock, SlackView};
+
+/// Why a card or dialog cannot be drawn; always a fault of a template or of this crate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// A template is wrong.
+    #[error("template {0}: {1}")]
+    Template(&'static str, String),
+    /// The template's output is not JSON.
+    #[error("template {0} does not give JSON: {1}")]
+    NotJson(&'static str, String),
+    /// The output holds a block or member that Slack does not know.
+    #[error("template {0} gives a block or a member that Slack does not know")]
+    Unknown(&'static str),
+    /// The output breaks a limit.
+    #[error("template {0}: {1}")]
+    Limit(&'static str, Broken),
+}
+
+/// A drawn card.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// For notifications and screen readers.
+    pub text: String,
+    /// The card.
+    pub blocks: Vec<SlackBlock>,
+    /// `{"blocks":…,"text":…}` as it is sent.
+    pub bytes: Vec<u8>,
+}
+
+impl Rendered {
+    /// SHA-256 of the bytes, 64 lower hex characters.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        use std::fmt::Write as _;
+        Sha256::digest(&self.bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+/// Draws cards and dialogs.
+#[derive(Debug)]
+pub struct Renderer {
+    templates: Environment<'static>,
+}
+
+const CARD_TEMPLATE: &str = "card.json.j2";
+const DENY_TEMPLATE: &str = "deny.json.j2";
+const DETAILS_TEMPLATE: &str = "details.json.j2";
+const DECIDED_TEMPLATE: &str = "decided.json.j2";
+
+impl Renderer {
+    /// With the templates of `templates/slack`.
+    pub fn new() -> Result<Self, RenderError> {
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.add_filter("mrkdwn", |words: String| text::escape_mrkdwn(&words));
+        templates.add_filter("cut", |words: String, most: usize| text::cut(&words, most));
+        templates.add_filter("date", date);
+        for (name, source) in [
+            ("parts.json.j2", include_str!("../../../templates/slack/parts.json.j2")),
+            (CARD_TEMPLATE, include_str!("../../../templates/slack/card.json.j2")),
+            (DENY_TEMPLATE, include_str!("../../../templates/slack/deny.json.j2")),
+            (DETAILS_TEMPLATE, include_str!("../../../templates/slack/details.json.j2")),
+            (DECIDED_TEMPLATE, include_str!("../../../templates/slack/decided.json.j2")),
+        ] {
+            templates.add_template(name, source).map_err(|error| RenderError::Template(name, error.to_string()))?;
+        }
+        Ok(Self { templates })
+    }
+
+    /// The card in the channel.
+    pub fn card(&self, card: &Card) -> Result<Rendered, RenderError> {
+        let mut last = Err(RenderError::Unknown(CARD_TEMPLATE));
+        for budget in CARD {
+            last = self.card_within(card, budget);
+            if !matches!(last, Err(RenderError::Limit(..))) {
+                break;
+            }
+        }
+        last
+    }
+
+    fn card_within(&self, card: &Card, budget: Budget) -> Result<Rendered, RenderError> {
+        let face = Face::of(card, budget);
+        let approve = match may_approve(card) {
+            false => Approve::No,
+            true if face.complete && !card.needs_comment => Approve::Now,
+            // Approving there must be possible before the card says so.
+            true if self.details_face(card, face_metadata(card).as_str()).is_ok_and(|(_, complete)| complete) => Approve::Details,
+            true => Approve::No,
+        };
+        let value = self.draw(CARD_TEMPLATE, &face.offering(approve), None)?;
+        limits::message(&value).map_err(|broken| RenderError::Limit(CARD_TEMPLATE, broken))?;
+        let blocks: Vec<SlackBlock> = typed(CARD_TEMPLATE, &value["blocks"])?;
+        Ok(Rendered {
+            text: value["text"].as_str().unwrap_or_default().to_owned(),
+            blocks,
+            bytes: value.to_string().into_bytes(),
+        })
+    }
+
+    /// The dialog behind Deny, for the account `opener`.
+    pub fn deny(&self, card: &Card, opener: &str, reply: &Reply) -> Result<SlackView, RenderError> {
+        if !card.is_pending() {
+            return self.decided(card);
+        }
+        let metadata = Metadata::new(reference(card), opener, reply).to_text();
+        self.modal(DENY_TEMPLATE, &Face::of(card, DIALOG[1]), Some(&metadata))
+    }
+
+    /// The dialog behind Details, for the account `opener`. Its submit approves where that is offered.
+    pub fn details(&self, card: &Card, opener: &str, reply: &Reply) -> Result<SlackView, RenderError> {
+        let metadata = Metadata::new(reference(card), opener, reply).to_text();
+        self.details_face(card, &metadata).map(|(view, _)| view)
+    }
+
+    /// What a dialog turns into when the request was decided meanwhile.
+    pub fn decided(&self, card: &Card) -> Result<SlackView, RenderError> {
+        self.modal(DECIDED_TEMPLATE, &Face::of(card, DIALOG[1]), None)
+    }
+
+    fn details_face(&self, card: &Card, metadata: &str) -> Result<(SlackView, bool), RenderError> {
+        let mut last = Err(RenderError::Unknown(DETAILS_TEMPLATE));
+        for budget in DIALOG {
+            let face = Face::of(card, budget);
+            let complete = face.complete;
+            let approve = if complete && may_approve(card) { Approve::Details } else { Approve::No };
+            last = self.modal(DETAILS_TEMPLATE, &face.offering(approve), Some(metadata)).map(|view| (view, complete));
+            if !matches!(last, Err(RenderError::Limit(..))) {
+                break;
+            }
+        }
+        last
+    }
+
+    fn modal(&self, template: &'static str, face: &Face, metadata: Option<&str>) -> Result<SlackView, RenderError> {
+        let value = self.draw(template, face, metadata)?;
+        limits::modal(&value).map_err(|broken| RenderError::Limit(template, broken))?;
+        typed(template, &value)
+    }
+
+    fn draw(&self, template: &'static str, face: &Face, metadata: Option<&str>) -> Result<Value, RenderError> {
+        let wrong = |error: minijinja::Error| RenderError::Template(template, format!("{error:#}"));
+        let text = self.templates.get_template(template).and_then(|found| found.render(context! { face => Values::from(Serde(face)), metadata })).map_err(wrong)?;
+        serde_json::from_str(&text).map_err(|error| RenderError::NotJson(template, error.to_string()))
+    }
+}
+
+/// Approval is possible at all: pending, offered by the caller, and its client not frozen.
+fn may_approve(card: &Card) -> bool {
+    card.is_pending() && card.may_approve && !card.frozen
+}
+
+fn reference(card: &Card) -> Reference {
+    Reference { request: card.request.clone(), digest: card.digest }
+}
+
+/// Metadata as long as any, to find out whether a dialog fits.
+fn face_metadata(card: &Card) -> String {
+    let reply = Reply { response_url: Some("x".repeat(2_500)), ..Reply::default() };
+    Metadata::new(reference(card), "U0000000000", &reply).to_text()
+}
+
+/// Reads JSON through slack-morphism's types; nothing may get lost on the way.
+fn typed<T: serde::Serialize + serde::de::DeserializeOwned>(template: &'static str, value: &Value) -> Result<T, RenderError> {
+    let typed: T = serde_json::from_value(value.clone()).map_err(|_| RenderError::Unknown(template))?;
+    let back = serde_json::to_value(&typed).map_err(|_| RenderError::Unknown(template))?;
+    // The crate keeps blocks that it does not know as they are; those would come back whole, so the limits name the known ones.
+    if back == *value { Ok(typed) } else { Err(RenderError::Unknown(template)) }
+}
+
+/// Slack's date macro; shown in the reader's own time zone.
+#[expect(clippy::needless_pass_by_value, reason = "filters of minijinja take their values so")]
+fn date(instant: Values) -> Result<String, minijinja::Error> {
+    let epoch = instant.get_attr("epoch")?;
+    let fallback = instant.get_attr("fallback")?;
+    Ok(format!("<!date^{epoch}^{{date_short_pretty}} {{time}}|{fallback}>"))
+}

@@ -1,0 +1,3 @@
+//! Slack without the engine: cards, calls and callbacks against FakeSlack, and FakeSlack against Slack's own clients.
+
+mod cards;

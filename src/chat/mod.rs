@@ -19,6 +19,9 @@
 pub mod pacer;
 pub mod slack;
 
+pub use crate::domain::card::Posted;
+
+use crate::directory::Identity;
 use crate::domain::card::Card;
 use crate::domain::digest::Digest;
 use crate::domain::ids::RequestId;
@@ -131,19 +134,6 @@ impl fmt::Debug for Trigger {
     }
 }
 
-/// A card that stands in a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Posted {
-    /// Conversation, as the platform named it in its answer (a direct message has an id of its own).
-    pub channel: String,
-    /// The message in it.
-    pub ts: String,
-    /// Web address of the message, where the platform tells.
-    pub permalink: Option<String>,
-    /// SHA-256 of the rendered bytes, 64 lower hex characters, for the log.
-    pub rendered_hash: String,
-}
-
 /// What the platform says about an account, asked at the tap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountFacts {
@@ -247,6 +237,10 @@ pub trait ChatPlatform: Send + Sync + fmt::Debug {
 
     /// Asks the platform about an account; a good answer may be up to a minute old, a refusal is always fresh.
     fn check_account<'a>(&'a self, account: &'a Account, now: Timestamp) -> Pending<'a, Result<AccountFacts, AccountError>>;
+
+    /// How a directory may know the account: by its immutable ids, and by an e-mail address only where configuration
+    /// trusts it and the platform confirmed it. Without `facts` (the platform does not answer) it is good for a denial only.
+    fn identity(&self, account: &Account, facts: Option<&AccountFacts>) -> Identity;
 
     /// Opens a dialog while the trigger is good.
     fn open_dialog<'a>(

@@ -7,6 +7,7 @@ use crate::chat::slack::connector::{Connector, ConnectorError, TIMEOUT};
 use crate::chat::slack::people::{self, Recent};
 use crate::chat::slack::render::{RenderError, Renderer};
 use crate::chat::{Account, AccountError, AccountFacts, ChatPlatform, DeliveryError, Dialog, Pending, Posted, Reply, Trigger};
+use crate::directory::Identity;
 use crate::domain::card::Card;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub bot_token: SecretString,
     /// Workspaces and organisations whose people may decide; empty: nobody.
     pub allowed: BTreeSet<String>,
+    /// A confirmed e-mail address may tie an account to a person.
+    pub match_email: bool,
 }
 
 /// Slack as a chat platform.
@@ -45,6 +48,7 @@ pub struct Slack {
     client: SlackClient<Connector>,
     token: SlackApiToken,
     allowed: BTreeSet<String>,
+    match_email: bool,
     renderer: Renderer,
     pacer: Pacer,
     recent: Recent,
@@ -63,7 +67,7 @@ pub enum SetUpError {
 
 /// What `auth.test` says about the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct Installation {
     /// The workspace, absent for an org-wide token.
     pub team_id: Option<String>,
     /// The organisation.
@@ -106,6 +110,7 @@ impl Slack {
             client: SlackClient::new(Connector::new(&settings.api_url, timeout)?),
             token: SlackApiToken::new(SlackApiTokenValue(settings.bot_token.expose_secret().to_owned())),
             allowed: settings.allowed.clone(),
+            match_email: settings.match_email,
             renderer: Renderer::new()?,
             pacer: Pacer::new(SPACING),
             recent: Recent::default(),
@@ -119,10 +124,10 @@ impl Slack {
     }
 
     /// Who the token is, and what it may (`doctor`).
-    pub async fn auth_test(&self) -> Result<Identity, DeliveryError> {
+    pub async fn auth_test(&self) -> Result<Installation, DeliveryError> {
         let answer = self.connector().call_with_headers::<AuthAnswer>("auth.test", &self.token).await.map_err(|error| failure(&error))?;
         let scopes = answer.headers.get("x-oauth-scopes").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Ok(Identity {
+        Ok(Installation {
             team_id: answer.body.team_id,
             enterprise_id: answer.body.enterprise_id,
             org_wide: answer.body.is_enterprise_install,
@@ -341,6 +346,25 @@ impl ChatPlatform for Slack {
         Box::pin(self.ask_about(account, now))
     }
 
+    fn identity(&self, account: &Account, facts: Option<&AccountFacts>) -> Identity {
+        // The workspace that the callback names was compared with what Slack says, where it did answer.
+        let own_team = account.user_team_id.clone();
+        match facts {
+            Some(facts) => Identity::Slack {
+                team_id: own_team.filter(|team| facts.team_ids.contains(team)).or_else(|| facts.team_ids.first().cloned()),
+                enterprise_id: facts.enterprise_id.clone(),
+                user_id: facts.user_id.clone(),
+                confirmed_email: facts.confirmed_email.clone().filter(|_| self.match_email),
+            },
+            None => Identity::Slack {
+                team_id: own_team.or_else(|| account.team_id.clone()),
+                enterprise_id: account.enterprise_id.clone(),
+                user_id: account.user_id.clone(),
+                confirmed_email: None,
+            },
+        }
+    }
+
     fn open_dialog<'a>(
         &'a self,
         trigger: &'a Trigger,
@@ -373,7 +397,7 @@ mod tests {
     use slack_morphism::errors::{SlackClientApiError, SlackClientHttpError, SlackRateLimitError};
 
     fn slack(api_url: &str) -> Slack {
-        Slack::new(&Settings { api_url: Url::parse(api_url).unwrap(), bot_token: "xoxb-1".into(), allowed: BTreeSet::new() }).unwrap()
+        Slack::new(&Settings { api_url: Url::parse(api_url).unwrap(), bot_token: "xoxb-1".into(), allowed: BTreeSet::new(), match_email: false }).unwrap()
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn hostile() -> Card {
         reviews: vec![review(bad, Decision::Comment, Some(bad), false)],
         rules: vec![bad.to_owned()],
         deny_options: vec![DenyOption { name: "a".to_owned(), title: bad.to_owned() }],
-        warnings: vec!["contains characters that reverse text (removed here)".to_owned()],
+        warnings: vec!["contains characters that reverse text (removed here)"],
         ..pending()
     }
 }
@@ -134,7 +134,7 @@ fn brimming() -> Card {
         rules: (0..50).map(|_| text(64)).collect(),
         reviews: (0..100).map(|_| review(&text(200), Decision::Comment, Some(&text(4_000)), false)).collect(),
         deny_options: (0..10).map(|number| DenyOption { name: format!("{number}{}", "n".repeat(63)), title: text(200) }).collect(),
-        warnings: (0..100).map(|_| text(300)).collect(),
+        warnings: vec!["contains invisible characters (removed here)"; 4],
         ..pending()
     }
 }

@@ -159,7 +159,7 @@ impl SlackInbound {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => true,
         };
-        let ids = [interaction.effective_team(), interaction.effective_enterprise()];
+        let ids = [interaction.effective_team(), interaction.effective_enterprise(), interaction.workspace_in_organisation()];
         app && ids.into_iter().flatten().any(|id| self.allowed.contains(id))
     }
 }

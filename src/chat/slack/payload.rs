@@ -204,6 +204,13 @@ impl<'a> Interaction<'a> {
             .or_else(|| given(self.team.as_ref().and_then(|team| team.enterprise_id.as_ref())))
     }
 
+    /// The workspace of the person, where the installation is the whole organisation's and so has none of its own.
+    #[must_use]
+    pub fn workspace_in_organisation(&self) -> Option<&str> {
+        let org_wide = self.effective_team().is_none_or(|team| team.starts_with('E'));
+        given(self.user.team_id.as_ref()).filter(|_| org_wide)
+    }
+
     /// Somebody closed a dialog; never a decision.
     #[must_use]
     pub fn is_closed_view(&self) -> bool {

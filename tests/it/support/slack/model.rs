@@ -182,7 +182,8 @@ impl Model {
     }
 
     pub(crate) fn issue_hook(&mut self, user: &str, channel: &str, message: Option<&str>, now: Timestamp) -> String {
-        let id = format!("{}-{:024x}", self.team, self.serial());
+        let serial = self.serial();
+        let id = format!("{}-{serial:024x}", self.team);
         let hook = Hook {
             user: user.to_owned(),
             channel: channel.to_owned(),

@@ -14,7 +14,9 @@ use crate::domain::time::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use slack_morphism::api::{SlackApiChatPostMessageRequest, SlackApiChatUpdateRequest, SlackApiViewsOpenRequest, SlackApiViewsUpdateRequest};
+use slack_morphism::api::{
+    SlackApiChatPostMessageRequest, SlackApiChatUpdateRequest, SlackApiViewsOpenRequest, SlackApiViewsUpdateRequest,
+};
 use slack_morphism::blocks::SlackView;
 use slack_morphism::errors::SlackClientError;
 use slack_morphism::{
@@ -178,7 +180,11 @@ impl Slack {
         self.session().http_session_api.http_get(method, &parameters, None).await.map_err(|error| failure(&error))
     }
 
-    async fn send<Q: serde::Serialize + Send + Sync, A: for<'de> Deserialize<'de> + Send>(&self, method: &str, body: &Q) -> Result<A, DeliveryError> {
+    async fn send<Q: serde::Serialize + Send + Sync, A: for<'de> Deserialize<'de> + Send>(
+        &self,
+        method: &str,
+        body: &Q,
+    ) -> Result<A, DeliveryError> {
         self.session().http_session_api.http_post(method, body, None).await.map_err(|error| failure(&error))
     }
 
@@ -214,7 +220,9 @@ impl Slack {
         }
         let judged = match self.get("users.info", &[("user", &account.user_id)]).await {
             Ok(answer) => people::judge(answer.get("user").unwrap_or(&Value::Null), account, &self.allowed, now),
-            Err(DeliveryError::Permanent { code }) if matches!(code.as_str(), "user_not_found" | "user_not_visible") => Err(people::unknown()),
+            Err(DeliveryError::Permanent { code }) if matches!(code.as_str(), "user_not_found" | "user_not_visible") => {
+                Err(people::unknown())
+            }
             Err(error) => Err(AccountError::Unavailable(error)),
         };
         match &judged {
@@ -231,8 +239,7 @@ impl Slack {
 
     /// Replaces a dialog that is open; `hash` guards against overwriting a newer one.
     pub async fn update_view(&self, view_id: &str, hash: Option<&str>, view: SlackView) -> Result<(), DeliveryError> {
-        let request =
-            SlackApiViewsUpdateRequest::new(view).with_view_id(SlackViewId(view_id.to_owned())).opt_hash(hash.map(str::to_owned));
+        let request = SlackApiViewsUpdateRequest::new(view).with_view_id(SlackViewId(view_id.to_owned())).opt_hash(hash.map(str::to_owned));
         self.send::<_, Value>("views.update", &request).await.map(|_| ())
     }
 
@@ -313,7 +320,9 @@ fn failure(error: &SlackClientError) -> DeliveryError {
         SlackClientError::RateLimitError(limit) => DeliveryError::Retry { after: limit.retry_after, code: "ratelimited".to_owned() },
         SlackClientError::ApiError(error) => match error.code.as_str() {
             "message_not_found" => DeliveryError::CardGone,
-            "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" | "team_added_to_org" | "accesslimited" => retry(&error.code),
+            "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" | "team_added_to_org" | "accesslimited" => {
+                retry(&error.code)
+            }
             code => permanent(code),
         },
         SlackClientError::HttpError(error) if error.status_code.is_server_error() || error.status_code.as_u16() == 408 => {
@@ -321,7 +330,9 @@ fn failure(error: &SlackClientError) -> DeliveryError {
         }
         SlackClientError::HttpError(error) => permanent(&format!("http_{}", error.status_code.as_u16())),
         SlackClientError::HttpProtocolError(_) | SlackClientError::EndOfStream(_) => retry("unreachable"),
-        SlackClientError::SystemError(_) | SlackClientError::ProtocolError(_) | SlackClientError::SocketModeProtocolError(_) => retry("odd_answer"),
+        SlackClientError::SystemError(_) | SlackClientError::ProtocolError(_) | SlackClientError::SocketModeProtocolError(_) => {
+            retry("odd_answer")
+        }
     }
 }
 
@@ -397,7 +408,13 @@ mod tests {
     use slack_morphism::errors::{SlackClientApiError, SlackClientHttpError, SlackRateLimitError};
 
     fn slack(api_url: &str) -> Slack {
-        Slack::new(&Settings { api_url: Url::parse(api_url).unwrap(), bot_token: "xoxb-1".into(), allowed: BTreeSet::new(), match_email: false }).unwrap()
+        Slack::new(&Settings {
+            api_url: Url::parse(api_url).unwrap(),
+            bot_token: "xoxb-1".into(),
+            allowed: BTreeSet::new(),
+            match_email: false,
+        })
+        .unwrap()
     }
 
     #[test]
@@ -425,7 +442,10 @@ mod tests {
         let http = |status: u16| SlackClientError::HttpError(SlackClientHttpError::new(status.try_into().unwrap()));
         let after = Some(Duration::from_secs(7));
         for (error, wanted) in [
-            (SlackClientError::RateLimitError(SlackRateLimitError::new().opt_retry_after(after)), DeliveryError::Retry { after, code: "ratelimited".to_owned() }),
+            (
+                SlackClientError::RateLimitError(SlackRateLimitError::new().opt_retry_after(after)),
+                DeliveryError::Retry { after, code: "ratelimited".to_owned() },
+            ),
             (api("message_not_found"), DeliveryError::CardGone),
             (api("channel_not_found"), permanent("channel_not_found")),
             (api("missing_scope"), permanent("missing_scope")),

@@ -13,9 +13,7 @@ use slack_morphism::errors::{
     SlackClientApiError, SlackClientError, SlackClientHttpError, SlackClientHttpProtocolError, SlackClientSystemError, SlackRateLimitError,
 };
 use slack_morphism::multipart_form::FileMultipartData;
-use slack_morphism::{
-    ClientResult, SlackApiToken, SlackClientApiCallContext, SlackClientHttpConnector, SlackClientId, SlackClientSecret,
-};
+use slack_morphism::{ClientResult, SlackApiToken, SlackClientApiCallContext, SlackClientHttpConnector, SlackClientId, SlackClientSecret};
 use std::time::Duration;
 use url::Url;
 

@@ -126,10 +126,11 @@ impl Face {
         let paragraph = |text: &str| cut(&cut_lines(&clean(text), 20), budget.paragraph);
         let parameters = visible(&card.parameters);
         let shown = cut(&cut_lines(&parameters, budget.parameter_lines), budget.parameters);
-        let target = card.target.as_deref().map(one_line);
+        let target = card.target.as_deref().map(exact);
+        let environment = card.environment.as_deref().map(exact);
         let complete = shown == parameters
             && target.as_ref().is_none_or(|target| target.chars().count() <= budget.line)
-            && card.environment.as_ref().is_none_or(|environment| environment.chars().count() <= budget.line);
+            && environment.as_ref().is_none_or(|environment| environment.chars().count() <= budget.line);
         let (decided_by, decided, reason) = decided(&card.phase);
         let (grant, grant_at) = grant(&card.phase);
         let (outcome, outcome_detail) = outcome(&card.phase);
@@ -143,7 +144,7 @@ impl Face {
             headline: headline(card.word(), &card.action, target.as_deref()),
             action: one_line(&card.action),
             target: target.as_deref().map(line),
-            environment: card.environment.as_deref().map(line),
+            environment: environment.as_deref().map(line),
             client: line(&card.client),
             on_behalf_of: card.on_behalf_of.as_deref().map(line),
             history: card.history,
@@ -158,7 +159,8 @@ impl Face {
             complete,
             masked: card.masked,
             changes: list(&card.changes, budget.items, |change| {
-                let value = |value: &Option<Value>| value.as_ref().map_or_else(|| "absent".to_owned(), |value| line(&visible(&value.to_string())));
+                let value =
+                    |value: &Option<Value>| value.as_ref().map_or_else(|| "absent".to_owned(), |value| line(&visible(&value.to_string())));
                 format!("{}: {} → {}", line(&change.pointer), value(&change.before), value(&change.after))
             }),
             seats: list(&card.seats, budget.items, |seat| seat_line(seat, budget.line)),
@@ -208,21 +210,32 @@ fn headline(word: &str, action: &str, target: Option<&str>) -> String {
     cut(&long.unwrap_or(short), 150)
 }
 
-/// JSON in which what cannot be seen stands as `\u…` escapes, so that it can.
-fn visible(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        if (c.is_control() && c != '\n') || is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}') {
+/// Text in which what cannot be seen stands as `\u…` escapes, so that it can; nothing is left out.
+fn visible(text: &str) -> String {
+    let hidden = |c: char| (c.is_control() && c != '\n') || is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}');
+    let shown = escaped(text, &hidden);
+    // What else would be cleaned away are piles of combining marks: then nothing beyond ASCII is shown as it is.
+    if clean(&shown) == shown { shown } else { escaped(text, &|c| hidden(c) || !c.is_ascii()) }
+}
+
+/// The same on one line.
+fn exact(text: &str) -> String {
+    one_line(&escaped(&visible(text), &|c| c == '\n'))
+}
+
+fn escaped(text: &str, hide: &dyn Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hide(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a String cannot fail.
-                let _ = write!(text, "\\u{unit:04x}");
+                let _ = write!(shown, "\\u{unit:04x}");
             }
         } else {
-            text.push(c);
+            shown.push(c);
         }
     }
-    // What is left to clean are piles of combining marks.
-    clean(&text)
+    shown
 }
 
 /// Pieces of at most `PART` characters, cut after a line where there is one.
@@ -353,6 +366,14 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_in_json_is_written_out() {
         assert_eq!(visible("{\n \"a\": \"x\u{202e}y\u{200b}\u{e0041}\"\n}"), "{\n \"a\": \"x\\u202ey\\u200b\\udb40\\udc41\"\n}");
+    }
+
+    #[test]
+    fn nothing_of_what_decides_is_left_out() {
+        let pile = format!("e{}", "\u{301}".repeat(9));
+        assert_eq!(visible(&pile), format!("e{}", "\\u0301".repeat(9)));
+        assert_eq!(visible("é ü 表 😀"), "é ü 表 😀");
+        assert_eq!(exact("prod/customers\u{200b}\nline"), "prod/customers\\u200b\\u000aline");
     }
 
     #[test]

@@ -36,7 +36,12 @@ const FLAGS: [Flag; 9] = [
         code: "account_guest",
         sentence: "Guests may not decide; this is a single-channel guest account.",
     },
-    Flag { name: "is_restricted", always: true, code: "account_guest", sentence: "Guests may not decide; this is a multi-channel guest account." },
+    Flag {
+        name: "is_restricted",
+        always: true,
+        code: "account_guest",
+        sentence: "Guests may not decide; this is a multi-channel guest account.",
+    },
     Flag {
         name: "is_stranger",
         always: false,
@@ -242,7 +247,10 @@ mod tests {
         user["team_id"] = json!("T3");
         for ids in [&["E1"], &["T1"], &["T3"]] {
             let facts = judge(&user, &bob(), &allowed(ids), NOW).unwrap();
-            assert_eq!((facts.enterprise_id.as_deref(), facts.team_ids.as_slice()), (Some("E1"), ["T3".to_owned(), "T1".to_owned()].as_slice()));
+            assert_eq!(
+                (facts.enterprise_id.as_deref(), facts.team_ids.as_slice()),
+                (Some("E1"), ["T3".to_owned(), "T1".to_owned()].as_slice())
+            );
         }
         assert_eq!(code(&user, &["E2", "T2"]), "account_foreign");
         let alias = Account { user_id: "W0BOB".to_owned(), user_team_id: Some("E1".to_owned()), ..bob() };

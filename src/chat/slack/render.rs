@@ -3,17 +3,17 @@
 //! Never sends anything and never decides. What it returns has been read back through slack-morphism's types with no
 //! field lost, and through the limits; otherwise nothing is returned.
 
+use crate::chat::Reply;
 use crate::chat::slack::face::{Approve, Budget, CARD, DIALOG, Face};
 use crate::chat::slack::limits::{self, Broken};
 use crate::chat::slack::metadata::{Metadata, Reference};
-use crate::chat::Reply;
 use crate::domain::card::Card;
 use crate::domain::text;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value as Values, context};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use slack_morphism::blocks::{SlackBlock, SlackView};
+use slack_morphism::blocks::{SlackBlock, SlackView, SlackViewSubmissionResponse, SlackViewSubmissionUpdateResponse};
 
 /// Why a card or dialog cannot be drawn; always a fault of a template or of this crate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -111,11 +111,7 @@ impl Renderer {
         let value = self.draw(CARD_TEMPLATE, &face.offering(approve), None)?;
         limits::message(&value).map_err(|broken| RenderError::Limit(CARD_TEMPLATE, broken))?;
         let blocks: Vec<SlackBlock> = typed(CARD_TEMPLATE, &value["blocks"])?;
-        Ok(Rendered {
-            text: value["text"].as_str().unwrap_or_default().to_owned(),
-            blocks,
-            bytes: value.to_string().into_bytes(),
-        })
+        Ok(Rendered { text: value["text"].as_str().unwrap_or_default().to_owned(), blocks, bytes: value.to_string().into_bytes() })
     }
 
     /// The dialog behind Deny, for the account `opener`.
@@ -136,6 +132,12 @@ impl Renderer {
     /// What a dialog turns into when the request was decided meanwhile.
     pub fn decided(&self, card: &Card) -> Result<SlackView, RenderError> {
         self.modal(DECIDED_TEMPLATE, &Face::of(card, DIALOG[1]), None)
+    }
+
+    /// The answer to a dialog's submit that came too late: shows by whom it was decided, in place of the dialog.
+    pub fn decided_answer(&self, card: &Card) -> Result<String, RenderError> {
+        let view = SlackViewSubmissionUpdateResponse::new(self.decided(card)?);
+        serde_json::to_string(&SlackViewSubmissionResponse::Update(view)).map_err(|_| RenderError::Unknown(DECIDED_TEMPLATE))
     }
 
     fn details_face(&self, card: &Card, metadata: &str) -> Result<(SlackView, bool), RenderError> {
@@ -160,7 +162,11 @@ impl Renderer {
 
     fn draw(&self, template: &'static str, face: &Face, metadata: Option<&str>) -> Result<Value, RenderError> {
         let wrong = |error: minijinja::Error| RenderError::Template(template, format!("{error:#}"));
-        let text = self.templates.get_template(template).and_then(|found| found.render(context! { face => Values::from(Serde(face)), metadata })).map_err(wrong)?;
+        let text = self
+            .templates
+            .get_template(template)
+            .and_then(|found| found.render(context! { face => Values::from(Serde(face)), metadata }))
+            .map_err(wrong)?;
         serde_json::from_str(&text).map_err(|error| RenderError::NotJson(template, error.to_string()))
     }
 }

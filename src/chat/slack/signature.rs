@@ -156,7 +156,8 @@ mod tests {
             mac.update(format!("v0:{now}:{body}").as_bytes());
             let hex = mac.finalize().into_bytes().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
             for signature in [format!("v0={hex}"), format!("v0={}", hex.replace('a', "b")), hex.clone()] {
-                let theirs = SlackEventSignatureVerifier::new(&SlackSigningSecret(secret.to_owned())).verify(&signature, body, &now).is_ok();
+                let theirs =
+                    SlackEventSignatureVerifier::new(&SlackSigningSecret(secret.to_owned())).verify(&signature, body, &now).is_ok();
                 let ours = verifier(&[secret]).verify(&headers(&signature, &now), body.as_bytes(), seconds(&now)).is_ok();
                 assert_eq!(ours, theirs, "{signature}");
             }

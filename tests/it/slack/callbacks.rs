@@ -3,8 +3,8 @@
 use super::cards::pending;
 use super::world::World;
 use crate::support::slack::person::{Filled, Oddity};
-use countersign::chat::{ChatPlatform, Choice, Dialog};
-use countersign::domain::card::Card;
+use countersign::chat::{ChatPlatform, Choice, Dialog, Reply, Trigger};
+use countersign::domain::card::{Card, Phase};
 use countersign::domain::time::Clock;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -98,6 +98,21 @@ async fn details_approve_with_a_comment_and_only_for_whoever_opened_them() {
     let [approved] = world.taps().try_into().unwrap();
     assert_eq!((approved.choice, approved.comment.as_deref()), (Choice::ApproveFromDetails, Some("Checked.")));
     assert_eq!(approved.digest, card.digest);
+}
+
+#[tokio::test]
+async fn a_dialog_that_came_too_late_says_by_whom_it_was_decided() {
+    let world = World::start().await;
+    let bob = world.fake.user("U0BOB");
+    let trigger = Trigger(world.fake.change(|model| model.issue_trigger("U0BOB", None, world.clock.now())));
+    world.slack.open_dialog(&trigger, Dialog::Details, &world.account("U0BOB"), &Reply::default(), &pending()).await.unwrap();
+    let denied = Phase::Denied { by: Some("Carol".to_owned()), at: world.clock.now(), reason: None };
+    let answer = world.slack.renderer().decided_answer(&Card { phase: denied, ..pending() }).unwrap();
+    world.answers(&answer);
+    bob.submits(&bob.view().unwrap(), &[]).await;
+    let view = bob.view().expect("the dialog stays open");
+    assert_eq!(view.content["callback_id"], "cs.decided");
+    assert!(view.content["blocks"].to_string().contains("Carol"));
 }
 
 #[tokio::test]

@@ -79,14 +79,24 @@ fn approved(grant: GrantLine, outcome: Option<OutcomeLine>) -> Card {
         version: 3,
         granted: 2,
         seats: vec![seat("data-governance", 1, &["Bob Li"]), seat("security", 1, &["Carol"])],
-        phase: Phase::Approved { by: vec!["Bob Li".to_owned(), "Carol".to_owned()], at: minutes(18), valid_until: minutes(33), grant, outcome },
+        phase: Phase::Approved {
+            by: vec!["Bob Li".to_owned(), "Carol".to_owned()],
+            at: minutes(18),
+            valid_until: minutes(33),
+            grant,
+            outcome,
+        },
         ..one_of_two()
     }
 }
 
 fn long() -> Card {
     let rows: Vec<Value> = (0..400).map(|row| json!({"row": row, "email": format!("customer-{row}@example.com")})).collect();
-    Card { parameters: serde_json::to_string_pretty(&json!({ "rows": rows })).unwrap(), justification: Some("because ".repeat(400)), ..pending() }
+    Card {
+        parameters: serde_json::to_string_pretty(&json!({ "rows": rows })).unwrap(),
+        justification: Some("because ".repeat(400)),
+        ..pending()
+    }
 }
 
 /// Every foreign text tries to be something else.
@@ -129,7 +139,13 @@ fn brimming() -> Card {
         links: (0..10).map(|_| Link { title: text(200), url: text(2_000) }).collect(),
         parameters: text(64_000),
         masked: 41,
-        changes: (0..500).map(|number| Change { pointer: format!("/{number}{}", text(100)), before: Some(json!(text(500))), after: Some(json!(text(500))) }).collect(),
+        changes: (0..500)
+            .map(|number| Change {
+                pointer: format!("/{number}{}", text(100)),
+                before: Some(json!(text(500))),
+                after: Some(json!(text(500))),
+            })
+            .collect(),
         seats: (0..40).map(|_| seat(&text(200), 3, &[&text(200), &text(200)])).collect(),
         rules: (0..50).map(|_| text(64)).collect(),
         reviews: (0..100).map(|_| review(&text(200), Decision::Comment, Some(&text(4_000)), false)).collect(),
@@ -166,7 +182,12 @@ fn deny_json(card: &Card) -> Value {
 
 fn action_ids(card: &Value) -> Vec<&str> {
     let blocks = card["blocks"].as_array().unwrap();
-    blocks.iter().filter(|block| block["type"] == "actions").flat_map(|block| block["elements"].as_array().unwrap()).map(|button| button["action_id"].as_str().unwrap()).collect()
+    blocks
+        .iter()
+        .filter(|block| block["type"] == "actions")
+        .flat_map(|block| block["elements"].as_array().unwrap())
+        .map(|button| button["action_id"].as_str().unwrap())
+        .collect()
 }
 
 /// Every object of a type, however deep.
@@ -210,10 +231,14 @@ fn states() -> Vec<(&'static str, Card)> {
             Card {
                 version: 4,
                 changes: vec![Change { pointer: "/rows".to_owned(), before: Some(json!(120_000)), after: Some(json!(5_000)) }],
-                parameters: serde_json::to_string_pretty(&json!({"destination": "s3://partner-drop/customers.csv", "rows": 5_000})).unwrap(),
+                parameters: serde_json::to_string_pretty(&json!({"destination": "s3://partner-drop/customers.csv", "rows": 5_000}))
+                    .unwrap(),
                 granted: 1,
                 seats: vec![seat("data-governance", 1, &[]), seat("security", 1, &["Carol"])],
-                reviews: vec![review("Bob Li", Decision::Approve, Some("Fine."), false), review("Carol", Decision::Edit, Some("5 000 will do."), true)],
+                reviews: vec![
+                    review("Bob Li", Decision::Approve, Some("Fine."), false),
+                    review("Carol", Decision::Edit, Some("5 000 will do."), true),
+                ],
                 ..pending()
             },
         ),
@@ -223,7 +248,10 @@ fn states() -> Vec<(&'static str, Card)> {
             "masked",
             Card {
                 masked: 3,
-                parameters: serde_json::to_string_pretty(&json!({"api_key": "•••• masked", "password": "•••• masked", "url": "https://•••• masked@db", "rows": 1})).unwrap(),
+                parameters: serde_json::to_string_pretty(
+                    &json!({"api_key": "•••• masked", "password": "•••• masked", "url": "https://•••• masked@db", "rows": 1}),
+                )
+                .unwrap(),
                 ..pending()
             },
         ),
@@ -242,7 +270,10 @@ fn states() -> Vec<(&'static str, Card)> {
             },
         ),
         ("expired", Card { version: 2, phase: Phase::Expired { at: minutes(60) }, ..pending() }),
-        ("cancelled", Card { version: 2, phase: Phase::Cancelled { at: minutes(5), reason: Some("Not needed any more.".to_owned()) }, ..pending() }),
+        (
+            "cancelled",
+            Card { version: 2, phase: Phase::Cancelled { at: minutes(5), reason: Some("Not needed any more.".to_owned()) }, ..pending() },
+        ),
     ]
 }
 
@@ -268,7 +299,11 @@ fn every_card_keeps_slacks_limits_also_when_everything_is_as_long_as_can_be() {
         assert_eq!(limits::modal(&deny_json(&card)), Ok(()), "{name}");
         for phase in [
             Phase::Denied { by: Some("x".repeat(300)), at: ASKED, reason: Some("\"".repeat(4_000)) },
-            approved(GrantLine::Redeemed { at: ASKED }, Some(OutcomeLine { status: OutcomeStatus::Failed, detail: Some("\"".repeat(4_000)) })).phase,
+            approved(
+                GrantLine::Redeemed { at: ASKED },
+                Some(OutcomeLine { status: OutcomeStatus::Failed, detail: Some("\"".repeat(4_000)) }),
+            )
+            .phase,
         ] {
             assert_eq!(limits::message(&card_json(&Card { phase, ..card.clone() })), Ok(()), "{name}");
         }
@@ -305,7 +340,8 @@ fn approval_in_one_tap_is_offered_only_for_what_stands_on_the_card() {
 #[test]
 fn the_details_hold_every_character_of_the_parameters_or_offer_no_approval() {
     let details = details_json(&long());
-    let shown: Vec<String> = all_of(&details, "rich_text_preformatted").iter().map(|part| part["elements"][0]["text"].as_str().unwrap().to_owned()).collect();
+    let shown: Vec<String> =
+        all_of(&details, "rich_text_preformatted").iter().map(|part| part["elements"][0]["text"].as_str().unwrap().to_owned()).collect();
     assert!(shown.len() > 5);
     assert_eq!(shown.join("\n"), long().parameters);
     let huge = Card { parameters: "x".repeat(150_000), ..pending() };
@@ -335,9 +371,25 @@ fn foreign_text_stands_in_literal_elements_only() {
 fn the_facts_stand_in_the_order_of_a_glance() {
     let text = all_text(&card_json(&pending()));
     let order = [
-        "Approval needed: db.export on prod/customers", "Environment", "Asked by", "alice@example.com", "12 approved, 1 denied, 0 expired",
-        "not verified", "Quarterly reconciliation", "Data", "Source", "Exact parameters", "120000", "Who decides", "7 people can decide",
-        "data-governance: open", "cannot approve", "Expires", "Approve", "prod-exports", "9f2c41d7a0be",
+        "Approval needed: db.export on prod/customers",
+        "Environment",
+        "Asked by",
+        "alice@example.com",
+        "12 approved, 1 denied, 0 expired",
+        "not verified",
+        "Quarterly reconciliation",
+        "Data",
+        "Source",
+        "Exact parameters",
+        "120000",
+        "Who decides",
+        "7 people can decide",
+        "data-governance: open",
+        "cannot approve",
+        "Expires",
+        "Approve",
+        "prod-exports",
+        "9f2c41d7a0be",
     ];
     let mut from = 0;
     for fact in order {
@@ -348,7 +400,13 @@ fn the_facts_stand_in_the_order_of_a_glance() {
 
 #[test]
 fn what_is_masked_cut_or_odd_is_said() {
-    for (name, wanted) in [("masked", "3 values masked"), ("long", "more lines, open Details"), ("hostile", "Caution"), ("edited", "120000 → 5000"), ("frozen", "can only be denied")] {
+    for (name, wanted) in [
+        ("masked", "3 values masked"),
+        ("long", "more lines, open Details"),
+        ("hostile", "Caution"),
+        ("edited", "120000 → 5000"),
+        ("frozen", "can only be denied"),
+    ] {
         let (_, card) = states().into_iter().find(|(state, _)| *state == name).unwrap();
         assert!(all_text(&card_json(&card)).contains(wanted), "{name}");
     }

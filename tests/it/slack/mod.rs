@@ -3,5 +3,6 @@
 mod callbacks;
 mod calls;
 mod cards;
+mod fake;
 mod oracles;
 mod world;

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 fn oracles() -> PathBuf {
-    let path = std::env::var_os("COUNTERSIGN_ORACLES").expect("COUNTERSIGN_ORACLES is not set: start the tests with tests/run, which installs the oracles");
+    let path = std::env::var_os("COUNTERSIGN_ORACLES")
+        .expect("COUNTERSIGN_ORACLES is not set: start the tests with tests/run, which installs the oracles");
     PathBuf::from(path)
 }
 
@@ -49,7 +50,9 @@ async fn slacks_models_accept_the_lengths_of_every_card() {
 #[tokio::test]
 async fn slacks_client_for_node_works_against_fake_slack() {
     let world = World::start().await;
-    let (token, trigger) = world.fake.change(|model| (model.token.clone(), model.issue_trigger("U0BOB", None, countersign::domain::time::Clock::now(&world.clock))));
+    let (token, trigger) = world
+        .fake
+        .change(|model| (model.token.clone(), model.issue_trigger("U0BOB", None, countersign::domain::time::Clock::now(&world.clock))));
     let printed = run("fake_slack.mjs", &[&world.fake.api_url(), &token, &trigger]).await;
     assert_eq!(printed.trim(), "@slack/web-api 8.2.0 is content");
 }
@@ -57,7 +60,9 @@ async fn slacks_client_for_node_works_against_fake_slack() {
 #[tokio::test]
 async fn slacks_client_for_python_works_against_fake_slack() {
     let world = World::start().await;
-    let (token, trigger) = world.fake.change(|model| (model.token.clone(), model.issue_trigger("U0BOB", None, countersign::domain::time::Clock::now(&world.clock))));
+    let (token, trigger) = world
+        .fake
+        .change(|model| (model.token.clone(), model.issue_trigger("U0BOB", None, countersign::domain::time::Clock::now(&world.clock))));
     let printed = run("fake_slack.py", &[&world.fake.api_url(), &token, &trigger]).await;
     assert_eq!(printed.trim(), "slack_sdk 3.47.0 is content");
 }
@@ -109,7 +114,10 @@ fn payloads() -> Vec<Value> {
     connect["view"]["app_installed_team_id"] = json!("T1");
     vec![
         with(&button, json!({"team": {"id": "T1", "domain": "acme"}, "enterprise": null})),
-        with(&button, json!({"team": {"id": "T1", "enterprise_id": "E1", "enterprise_name": "Acme"}, "enterprise": {"id": "E1", "name": "Acme"}})),
+        with(
+            &button,
+            json!({"team": {"id": "T1", "enterprise_id": "E1", "enterprise_name": "Acme"}, "enterprise": {"id": "E1", "name": "Acme"}}),
+        ),
         with(&button, json!({"team": null, "enterprise": {"id": "E1", "name": "Acme"}, "is_enterprise_install": true})),
         with(&submit, json!({"team": {"id": "T1"}})),
         with(&submit, json!({"team": null, "enterprise": {"id": "E1"}, "is_enterprise_install": true})),
@@ -119,7 +127,10 @@ fn payloads() -> Vec<Value> {
 
 fn snapshots() -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/slack/snapshots");
-    let count = std::fs::read_dir(folder).unwrap().filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|kind| kind == "snap")).count();
+    let count = std::fs::read_dir(folder)
+        .unwrap()
+        .filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|kind| kind == "snap"))
+        .count();
     assert!(count >= 20);
     count
 }

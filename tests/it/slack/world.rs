@@ -19,7 +19,8 @@ pub(super) struct World {
     pub(super) clock: TestClock,
     pub(super) fake: FakeSlack,
     pub(super) slack: Slack,
-    pub(super) received: Arc<Mutex<Vec<Tap>>>,
+    received: Arc<Mutex<Vec<Tap>>>,
+    answer: Arc<Mutex<String>>,
 }
 
 #[derive(Clone)]
@@ -27,6 +28,7 @@ struct Edge {
     inbound: Arc<SlackInbound>,
     received: Arc<Mutex<Vec<Tap>>>,
     clock: TestClock,
+    answer: Arc<Mutex<String>>,
 }
 
 impl World {
@@ -49,12 +51,13 @@ impl World {
         let slack = slack(&fake, allowed.clone(), &|_| {}, Duration::from_secs(5));
         let received = Arc::<Mutex<Vec<Tap>>>::default();
         let inbound = Arc::new(SlackInbound::new(&[SECRET.into()], allowed, Some("A0APP".to_owned())).unwrap());
-        let edge = Edge { inbound, received: received.clone(), clock: clock.clone() };
+        let edge = Edge { inbound, received: received.clone(), clock: clock.clone(), answer: Arc::default() };
+        let answer = edge.answer.clone();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         fake.app_is_at(&format!("http://{}", listener.local_addr().unwrap()));
         let router = Router::new().route("/slack/interactions", post(receive)).with_state(edge);
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { clock, fake, slack, received }
+        Self { clock, fake, slack, received, answer }
     }
 
     /// Another client of the same workspace.
@@ -64,13 +67,12 @@ impl World {
 
     pub(super) fn account(&self, user: &str) -> Account {
         let team = self.fake.lock().team.clone();
-        Account {
-            team_id: Some(team.clone()),
-            enterprise_id: None,
-            user_id: user.to_owned(),
-            user_team_id: Some(team),
-            username: None,
-        }
+        Account { team_id: Some(team.clone()), enterprise_id: None, user_id: user.to_owned(), user_team_id: Some(team), username: None }
+    }
+
+    /// The body with which callbacks are acknowledged from now on; empty at first.
+    pub(super) fn answers(&self, body: &str) {
+        body.clone_into(&mut self.answer.lock().unwrap());
     }
 
     /// What came through since the last look.
@@ -86,14 +88,14 @@ fn slack(fake: &FakeSlack, allowed: BTreeSet<String>, change: &dyn Fn(&mut Setti
     Slack::with_timeout(&settings, timeout).unwrap()
 }
 
-async fn receive(State(edge): State<Edge>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn receive(State(edge): State<Edge>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
     match edge.inbound.authenticate(&headers, &body, edge.clock.now()) {
         Ok(verified) => {
             if let Inbound::Tap(tap) = verified.into_inner() {
                 edge.received.lock().unwrap().push(*tap);
             }
-            StatusCode::OK
+            (StatusCode::OK, edge.answer.lock().unwrap().clone())
         }
-        Err(rejection) => StatusCode::from_u16(rejection.status()).unwrap(),
+        Err(rejection) => (StatusCode::from_u16(rejection.status()).unwrap(), String::new()),
     }
 }

@@ -109,10 +109,8 @@ impl FakeSlack {
             app: Mutex::default(),
             http,
         }));
-        let router = Router::new()
-            .route("/api/{method}", any(serve_method))
-            .route("/hook/{id}", post(serve_hook))
-            .with_state(slack.clone());
+        let router =
+            Router::new().route("/api/{method}", any(serve_method)).route("/hook/{id}", post(serve_hook)).with_state(slack.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         slack
     }
@@ -209,7 +207,8 @@ impl FakeSlack {
         let at = Timestamp::from_millis(self.now().as_millis() - oddity.age * 1_000);
         let headers = sign(oddity.secret.as_deref().unwrap_or(SECRET), &body, at);
         let app = self.0.app.lock().unwrap().clone().expect("app_is_at was not called");
-        let request = self.0.http.post(format!("{app}/slack/interactions")).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request =
+            self.0.http.post(format!("{app}/slack/interactions")).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let response = request.body(body).send().await.expect("the app does not answer");
         Acknowledged { status: response.status().as_u16(), body: response.text().await.unwrap() }

@@ -47,7 +47,13 @@ fn a_signed_tap_of_a_configured_workspace_comes_through() {
 #[test]
 fn nothing_is_parsed_before_the_signature_is_verified() {
     let inbound = inbound(&["T1"], None);
-    for body in [b"\xff\xfe".to_vec(), b"{".to_vec(), br#"{"type":"url_verification","challenge":"c"}"#.to_vec(), b"ssl_check=1".to_vec(), form(&payload())] {
+    for body in [
+        b"\xff\xfe".to_vec(),
+        b"{".to_vec(),
+        br#"{"type":"url_verification","challenge":"c"}"#.to_vec(),
+        b"ssl_check=1".to_vec(),
+        form(&payload()),
+    ] {
         let rejection = inbound.authenticate(&HeaderMap::new(), &body, NOW).unwrap_err();
         assert_eq!((rejection.clone(), rejection.status()), (Rejection::Unsigned, 401));
     }
@@ -58,7 +64,10 @@ fn nothing_is_parsed_before_the_signature_is_verified() {
 #[test]
 fn slacks_own_checks_are_answered() {
     let inbound = inbound(&["T1"], None);
-    assert_eq!(ask(&inbound, br#"{"token":"x","type":"url_verification","challenge":"3eZb\u00fc"}"#), Ok(Inbound::Challenge("3eZbü".to_owned())));
+    assert_eq!(
+        ask(&inbound, br#"{"token":"x","type":"url_verification","challenge":"3eZb\u00fc"}"#),
+        Ok(Inbound::Challenge("3eZbü".to_owned()))
+    );
     assert_eq!(ask(&inbound, b"ssl_check=1&token=x"), Ok(Inbound::Nothing));
     assert_eq!(ask(&inbound, br#"{"type":"event_callback","team_id":"T1","event":{"type":"app_home_opened"}}"#), Ok(Inbound::Nothing));
     let mut closed = payload();
@@ -91,7 +100,18 @@ fn other_workspaces_and_apps_are_strangers_and_an_empty_list_is_nobody() {
 #[test]
 fn what_cannot_be_read_is_malformed_and_never_a_panic() {
     let inbound = inbound(&["T1"], None);
-    for body in [b"".to_vec(), b"\xff".to_vec(), b"payload=%ff".to_vec(), b"payload=%".to_vec(), b"payload={".to_vec(), b"payload=1&payload=2".to_vec(), b"ssl_check=0".to_vec(), b"{}".to_vec(), b"{\xff}".to_vec(), b"a=b".to_vec()] {
+    for body in [
+        b"".to_vec(),
+        b"\xff".to_vec(),
+        b"payload=%ff".to_vec(),
+        b"payload=%".to_vec(),
+        b"payload={".to_vec(),
+        b"payload=1&payload=2".to_vec(),
+        b"ssl_check=0".to_vec(),
+        b"{}".to_vec(),
+        b"{\xff}".to_vec(),
+        b"a=b".to_vec(),
+    ] {
         assert_eq!(ask(&inbound, &body).unwrap_err().status(), 400, "{body:?}");
     }
     let mut other = payload();

@@ -55,7 +55,9 @@ fn only_the_type_and_the_user_are_needed_to_read_a_payload() {
     let interaction = Interaction::parse(text).unwrap();
     assert_eq!(interaction.account().user_id, "U1");
     assert_eq!(interaction.tap(), Err(PayloadError::UnknownAction));
-    for broken in ["", "{}", "[]", "null", r#"{"type":"block_actions"}"#, r#"{"type":"x","user":{"id":""}}"#, r#"{"type":1,"user":{"id":"U1"}}"#] {
+    for broken in
+        ["", "{}", "[]", "null", r#"{"type":"block_actions"}"#, r#"{"type":"x","user":{"id":""}}"#, r#"{"type":1,"user":{"id":"U1"}}"#]
+    {
         assert!(matches!(Interaction::parse(broken), Err(PayloadError::Malformed)), "{broken}");
     }
 }
@@ -68,7 +70,10 @@ fn a_tap_in_an_org_wide_install_has_no_team_and_is_not_lost() {
     payload["is_enterprise_install"] = json!(true);
     payload["user"]["team_id"] = json!("T7");
     let account = tap(&payload).unwrap().account;
-    assert_eq!((account.team_id.as_deref(), account.enterprise_id.as_deref(), account.user_team_id.as_deref()), (Some("T7"), Some("E1"), Some("T7")));
+    assert_eq!(
+        (account.team_id.as_deref(), account.enterprise_id.as_deref(), account.user_team_id.as_deref()),
+        (Some("T7"), Some("E1"), Some("T7"))
+    );
 }
 
 #[test]

@@ -111,7 +111,9 @@ pub(crate) fn hook(model: &mut Model, id: &str, body: &Value, now: Timestamp) ->
 }
 
 fn post(model: &mut Model, args: &Map<String, Value>, now: Timestamp) -> Answer {
-    let Some(id) = model.conversation(text(args, "channel")).filter(|id| visible(model, id).is_some()) else { return no("channel_not_found") };
+    let Some(id) = model.conversation(text(args, "channel")).filter(|id| visible(model, id).is_some()) else {
+        return no("channel_not_found");
+    };
     let public_scope = model.scopes.contains("chat:write.public");
     let bot = model.bot_user.clone();
     let paced = model.paced;
@@ -201,7 +203,9 @@ fn ephemeral(model: &mut Model, args: &Map<String, Value>, now: Timestamp) -> An
 fn permalink(model: &Model, args: &Map<String, Value>) -> Answer {
     let (channel, ts) = (text(args, "channel"), text(args, "message_ts"));
     match model.message(channel, ts) {
-        Some(_) => Ok(json!({"channel": channel, "permalink": format!("https://acme.slack.com/archives/{channel}/p{}", ts.replace('.', ""))})),
+        Some(_) => {
+            Ok(json!({"channel": channel, "permalink": format!("https://acme.slack.com/archives/{channel}/p{}", ts.replace('.', ""))}))
+        }
         None => no("message_not_found"),
     }
 }
@@ -234,14 +238,15 @@ fn open(model: &mut Model, args: &Map<String, Value>, push: bool, now: Timestamp
     let previous = stack.last().cloned();
     let root = stack.first().cloned();
     let id = format!("V{:08X}", model.serial());
-    let view = View { id: id.clone(), user: user.clone(), hash: hash(model, now), content, root: root.unwrap_or_else(|| id.clone()), previous };
+    let view =
+        View { id: id.clone(), user: user.clone(), hash: hash(model, now), content, root: root.unwrap_or_else(|| id.clone()), previous };
     model.stacks.entry(user).or_default().push(id.clone());
     let shown = model.view_json(&view);
     model.views.insert(id, view);
     Ok(json!({ "view": shown }))
 }
 
-fn update_view(model: &mut Model, args: &Map<String, Value>, ) -> Answer {
+fn update_view(model: &mut Model, args: &Map<String, Value>) -> Answer {
     let content = args.get("view").cloned().unwrap_or(Value::Null);
     let faults = blocks::modal_faults(&content);
     if !faults.is_empty() {

@@ -13,8 +13,8 @@ pub(crate) const HOOK_LIFE: i64 = 30 * 60 * 1_000;
 pub(crate) const HOOK_USES: u32 = 5;
 
 /// The app's scopes in `manifests/slack/app.yaml`.
-pub(crate) const SCOPES: [&str; 9] =
-    ["channels:read", "chat:write", "chat:write.public", "commands", "groups:read", "im:write", "usergroups:read", "users:read", "users:read.email"];
+pub(crate) const SCOPES: [&str; 7] =
+    ["channels:read", "chat:write", "chat:write.public", "groups:read", "im:write", "users:read", "users:read.email"];
 
 #[derive(Debug, Clone)]
 pub(crate) struct Model {

@@ -75,7 +75,9 @@ impl Person {
         let blocks = current.blocks.as_array().cloned().unwrap_or_default();
         let (block_id, button) = blocks
             .iter()
-            .flat_map(|block| block["elements"].as_array().into_iter().flatten().map(|element| (block["block_id"].clone(), element.clone())))
+            .flat_map(|block| {
+                block["elements"].as_array().into_iter().flatten().map(|element| (block["block_id"].clone(), element.clone()))
+            })
             .find(|(_, element)| element["action_id"] == action)
             .unwrap_or_else(|| panic!("no button {action} on {blocks:?}"));
         let trigger = model.issue_trigger(&self.id, None, now);

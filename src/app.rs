@@ -3,7 +3,8 @@
 //! Never starts when something is missing that a decision would need later: a server that runs can decide.
 
 use crate::chat::ChatPlatform;
-use crate::chat::slack::{SlackInbound, SlackPlatform};
+use crate::chat::slack::callback::SlackInbound;
+use crate::chat::slack::client::{Settings as SlackSettings, Slack};
 use crate::config::policy::PolicySource;
 use crate::config::{self, Config, KeySource};
 use crate::directory::{Directory, FileDirectory};
@@ -91,8 +92,15 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
     let mut platforms: Vec<Arc<dyn ChatPlatform>> = Vec::new();
     let mut slack = None;
     if let Some(section) = &config.slack {
-        platforms.push(Arc::new(SlackPlatform::new(section, Arc::clone(&around.clock)).map_err(StartError::new)?));
-        slack = Some(Arc::new(SlackInbound::for_section(section).map_err(StartError::new)?));
+        let settings = SlackSettings {
+            api_url: section.api_url.clone(),
+            bot_token: section.bot_token.clone(),
+            allowed: section.team_ids.iter().cloned().collect(),
+            match_email: section.match_email,
+        };
+        platforms.push(Arc::new(Slack::new(&settings).map_err(StartError::new)?));
+        let inbound = SlackInbound::new(&section.signing_secrets, section.team_ids.iter().cloned(), None).map_err(StartError::new)?;
+        slack = Some(Arc::new(inbound));
     }
     let engine = Engine {
         directory,

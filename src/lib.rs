@@ -3,10 +3,13 @@
 //! The house is described in `ARCHITECTURE.md`; dependencies point one way only:
 //! `domain ← store, directory, chat ← engine ← http, cli ← main`.
 
+pub mod app;
 pub mod chat;
 pub mod config;
 pub mod directory;
 pub mod domain;
+pub mod engine;
+pub mod http;
 pub mod keys;
 pub mod runtime;
 pub mod store;

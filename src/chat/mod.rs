@@ -80,6 +80,12 @@ impl Choice {
     pub fn opens_dialog(&self) -> bool {
         matches!(self, Self::Deny | Self::Details)
     }
+
+    /// It came from a dialog's submit, whose acknowledgement may change the dialog.
+    #[must_use]
+    pub fn is_submit(&self) -> bool {
+        matches!(self, Self::ApproveFromDetails | Self::DenySubmit { .. } | Self::CommentSubmit)
+    }
 }
 
 /// A chat account by its immutable ids. Names are never compared.
@@ -251,6 +257,9 @@ pub trait ChatPlatform: Send + Sync + fmt::Debug {
         reply: &'a Reply,
         card: &'a Card,
     ) -> Pending<'a, Result<(), DeliveryError>>;
+
+    /// What stands in place of a submitted dialog when the request was decided meanwhile; the platform's own JSON.
+    fn decided_dialog(&self, card: &Card) -> Option<serde_json::Value>;
 
     /// Tells the person alone. When nothing reaches them, that is logged: there is nothing else to be done.
     fn tell<'a>(&'a self, account: &'a Account, reply: &'a Reply, sentence: &'a str) -> Pending<'a, ()>;

@@ -28,7 +28,7 @@ pub mod wait;
 
 pub use openapi::document as openapi;
 
-use crate::chat::slack::SlackInbound;
+use crate::chat::slack::callback::SlackInbound;
 use crate::engine::Engine;
 use axum::Router;
 use axum::routing::{delete, get, post};

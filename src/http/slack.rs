@@ -6,7 +6,7 @@
 use super::App;
 use super::body;
 use super::problem::Problem;
-use crate::chat::slack::{Inbound, SlackInbound};
+use crate::chat::slack::callback::{Inbound, SlackInbound, Verified};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -77,7 +77,7 @@ async fn acknowledged(app: &App, tap: &crate::chat::Tap) -> Response {
 }
 
 fn authenticate(slack: &SlackInbound, headers: &HeaderMap, body: &[u8], app: &App) -> Result<Inbound, StatusCode> {
-    slack.authenticate(headers, body, app.engine.clock.now()).map(crate::chat::slack::Verified::into_inner).map_err(|rejection| {
+    slack.authenticate(headers, body, app.engine.clock.now()).map(Verified::into_inner).map_err(|rejection| {
         let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::FORBIDDEN);
         metrics::counter!("countersign_callbacks_refused_total", "platform" => "slack", "status" => status.as_u16().to_string())
             .increment(1);

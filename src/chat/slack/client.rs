@@ -393,6 +393,10 @@ impl ChatPlatform for Slack {
         })
     }
 
+    fn decided_dialog(&self, card: &Card) -> Option<serde_json::Value> {
+        self.renderer.decided(card).ok().and_then(|view| serde_json::to_value(view).ok())
+    }
+
     fn tell<'a>(&'a self, account: &'a Account, reply: &'a Reply, sentence: &'a str) -> Pending<'a, ()> {
         Box::pin(async move {
             if let Err(error) = self.whisper(account, reply, sentence).await {

@@ -1,1 +1,9 @@
-fn main() {}
+//! Owns the process: one crypto provider, then the command line.
+//!
+//! Never does anything else: `cli` does.
+
+fn main() -> std::process::ExitCode {
+    // Both TLS and JWT use aws-lc-rs; an error means that it is installed already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    std::process::ExitCode::SUCCESS
+}

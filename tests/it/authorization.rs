@@ -2,8 +2,7 @@
 //! the OpenAPI document without a row here fails.
 
 use crate::support::app::{ApiClient, TestApp, export};
-use crate::support::db::TestDatabase;
-use crate::both_databases;
+use crate::support::db::both_databases;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -103,64 +102,64 @@ async fn caller<'a>(app: &'a TestApp, name: &str) -> ApiClient<'a> {
     if name.contains('@') { app.person(name).await } else { app.client(name) }
 }
 
-async fn every_endpoint_has_its_statuses(database: TestDatabase) {
-    let app = TestApp::start(database).await;
-    let agent = app.client("agent");
-    let pending = agent.asks(&export()).await;
-    let approved = agent.asks(&json!({"action": "db.read"})).await;
-    let other = agent.asks(&export()).await;
-    let client = app.client("admin").post("/v1/clients", &json!({"name": "victim", "scopes": []})).await.expect(201).body;
-    let setting = Setting { pending, approved, other, client: client["id"].as_str().unwrap().to_owned() };
-    for row in rows() {
-        let path = row
-            .path
-            .replace("{pending}", setting.pending["id"].as_str().unwrap())
-            .replace("{approved}", setting.approved["id"].as_str().unwrap())
-            .replace("{other}", setting.other["id"].as_str().unwrap())
-            .replace("{client}", &setting.client);
-        let body = (row.body)(&setting);
-        let label = format!("{} {}", row.method, row.path);
-        let nobody = app.stranger().call(row.method, &path, body.as_ref()).await;
-        assert_eq!(nobody.status, row.nobody, "{label} without a credential: {}", nobody.body);
-        for (kind, (name, status)) in [("wrong scope", row.wrong_scope), ("stranger", row.stranger), ("owner", row.owner)] {
-            let answer = caller(&app, name).await.call(row.method, &path, body.as_ref()).await;
-            assert_eq!(answer.status, status, "{label} as {kind} ({name}): {}", answer.body);
+both_databases! {
+    async fn every_endpoint_has_its_statuses(database: TestDatabase) {
+        let app = TestApp::start(database).await;
+        let agent = app.client("agent");
+        let pending = agent.asks(&export()).await;
+        let approved = agent.asks(&json!({"action": "db.read"})).await;
+        let other = agent.asks(&export()).await;
+        let client = app.client("admin").post("/v1/clients", &json!({"name": "victim", "scopes": []})).await.expect(201).body;
+        let setting = Setting { pending, approved, other, client: client["id"].as_str().unwrap().to_owned() };
+        for row in rows() {
+            let path = row
+                .path
+                .replace("{pending}", setting.pending["id"].as_str().unwrap())
+                .replace("{approved}", setting.approved["id"].as_str().unwrap())
+                .replace("{other}", setting.other["id"].as_str().unwrap())
+                .replace("{client}", &setting.client);
+            let body = (row.body)(&setting);
+            let label = format!("{} {}", row.method, row.path);
+            let nobody = app.stranger().call(row.method, &path, body.as_ref()).await;
+            assert_eq!(nobody.status, row.nobody, "{label} without a credential: {}", nobody.body);
+            for (kind, (name, status)) in [("wrong scope", row.wrong_scope), ("stranger", row.stranger), ("owner", row.owner)] {
+                let answer = caller(&app, name).await.call(row.method, &path, body.as_ref()).await;
+                assert_eq!(answer.status, status, "{label} as {kind} ({name}): {}", answer.body);
+            }
         }
+        app.finish().await;
     }
-    app.finish().await;
-}
 
-async fn every_described_endpoint_has_a_row(database: TestDatabase) {
-    let app = TestApp::start(database).await;
-    let document = app.stranger().get("/openapi.json").await.expect(200).body;
-    let generalised = |path: &str| {
-        let parts: Vec<&str> = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect();
-        parts.join("/")
-    };
-    let described: BTreeSet<String> = document["paths"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase())))
-        .map(|(path, method)| format!("{method} {}", generalised(&path)))
-        .collect();
-    let tested: BTreeSet<String> = rows().iter().map(|row| format!("{} {}", row.method, generalised(row.path))).collect();
-    assert_eq!(described, tested);
-    app.finish().await;
-}
-
-async fn a_key_is_refused_in_every_wrong_form(database: TestDatabase) {
-    let app = TestApp::start(database).await;
-    let stranger = app.stranger();
-    for header in ["", "Bearer", "Bearer ", "Basic YWdlbnQ6eA==", "Bearer cs_agent_wrong", "bearer cs_none_kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"] {
-        let answer = stranger.send("GET", "/v1/requests", None, &[("authorization", header)]).await;
-        assert_eq!(answer.status, 401, "{header:?}");
-        assert_eq!(answer.body["detail"], "A valid credential is required: Authorization: Bearer <API key>.");
-        assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"countersign\"");
+    async fn every_described_endpoint_has_a_row(database: TestDatabase) {
+        let app = TestApp::start(database).await;
+        let document = app.stranger().get("/openapi.json").await.expect(200).body;
+        let generalised = |path: &str| {
+            let parts: Vec<&str> = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect();
+            parts.join("/")
+        };
+        let described: BTreeSet<String> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(move |method| (path.clone(), method.to_uppercase())))
+            .map(|(path, method)| format!("{method} {}", generalised(&path)))
+            .collect();
+        let tested: BTreeSet<String> = rows().iter().map(|row| format!("{} {}", row.method, generalised(row.path))).collect();
+        assert_eq!(described, tested);
+        app.finish().await;
     }
-    // Strangers leave no row.
-    assert!(app.events().await.iter().all(|event| event["type"] != "client.refused"));
-    app.finish().await;
-}
 
-both_databases!(every_endpoint_has_its_statuses, every_described_endpoint_has_a_row, a_key_is_refused_in_every_wrong_form);
+    async fn a_key_is_refused_in_every_wrong_form(database: TestDatabase) {
+        let app = TestApp::start(database).await;
+        let stranger = app.stranger();
+        for header in ["", "Bearer", "Bearer ", "Basic YWdlbnQ6eA==", "Bearer cs_agent_wrong", "bearer cs_none_kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"] {
+            let answer = stranger.send("GET", "/v1/requests", None, &[("authorization", header)]).await;
+            assert_eq!(answer.status, 401, "{header:?}");
+            assert_eq!(answer.body["detail"], "A valid credential is required: Authorization: Bearer <API key>.");
+            assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"countersign\"");
+        }
+        // Strangers leave no row.
+        assert!(app.events().await.iter().all(|event| event["type"] != "client.refused"));
+        app.finish().await;
+    }
+}

@@ -1,4 +1,7 @@
 //! The integration tests: one binary, so that it links once.
 
+mod architecture;
+mod authorization;
 mod slack;
+mod story;
 mod support;

@@ -1,9 +1,9 @@
 //! Owns the whole server under test: the same `app::build` as `serve`, on port 0, with a fake clock and, where a test
 //! wants it, a fake Slack. At the end of every test: nothing undelivered, and the audit log verifies.
 
-use super::clock::FakeClock;
+use super::clock::TestClock;
 use super::db::TestDatabase;
-use super::slack::FakeSlack;
+use super::slack::{FakeSlack, SECRET};
 use countersign::app::{self, Running, Surroundings};
 use countersign::config::clients::{Client, Scope};
 use countersign::config::{Config, KeySource, api_key};
@@ -18,70 +18,68 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The workspace of the tests.
-pub const TEAM: &str = "T0TEST";
+pub(crate) const TEAM: &str = "T0ACME";
 /// The channel that the tests' policy asks in.
-pub const CHANNEL: &str = "C0PROD";
-/// Slack's signing secret in the tests.
-pub const SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+pub(crate) const CHANNEL: &str = "C0PROD";
 /// The page token of the tests' demo sign-in.
-pub const DEMO_TOKEN: &str = "demo-token-of-the-tests";
+pub(crate) const DEMO_TOKEN: &str = "demo-token-of-the-tests";
 
 /// Who is in the directory: alice owns the agents; bob and carol decide for data-governance and security;
 /// dave is in both groups; erin is inactive; frank administers; svc is no human; grace is who agents act for.
-pub const DIRECTORY: &str = r#"
+pub(crate) const DIRECTORY: &str = r#"
 [[person]]
 name = "Alice Liu"
 email = "alice@example.com"
 groups = ["data-governance"]
-slack = { team_id = "T0TEST", user_id = "U0ALICE" }
+slack = { team_id = "T0ACME", user_id = "U0ALICE" }
 
 [[person]]
 name = "Bob Stone"
 email = "bob@example.com"
 groups = ["data-governance"]
-slack = { team_id = "T0TEST", user_id = "U0BOB" }
+slack = { team_id = "T0ACME", user_id = "U0BOB" }
 
 [[person]]
 name = "Carol Diaz"
 email = "carol@example.com"
 groups = ["security"]
-slack = { team_id = "T0TEST", user_id = "U0CAROL" }
+slack = { team_id = "T0ACME", user_id = "U0CAROL" }
 
 [[person]]
 name = "Dave Marsh"
 email = "dave@example.com"
 groups = ["data-governance", "security"]
-slack = { team_id = "T0TEST", user_id = "U0DAVE" }
+slack = { team_id = "T0ACME", user_id = "U0DAVE" }
 
 [[person]]
 name = "Erin Holt"
 email = "erin@example.com"
 active = false
 groups = ["data-governance", "security"]
-slack = { team_id = "T0TEST", user_id = "U0ERIN" }
+slack = { team_id = "T0ACME", user_id = "U0ERIN" }
 
 [[person]]
 name = "Frank Moss"
 email = "frank@example.com"
 groups = ["countersign-admins"]
-slack = { team_id = "T0TEST", user_id = "U0FRANK" }
+slack = { team_id = "T0ACME", user_id = "U0FRANK" }
 
 [[person]]
 name = "Grace Park"
 email = "grace@example.com"
 groups = ["data-governance"]
-slack = { team_id = "T0TEST", user_id = "U0GRACE" }
+slack = { team_id = "T0ACME", user_id = "U0GRACE" }
 
 [[person]]
 name = "Reporting service"
 email = "svc@example.com"
 kind = "service"
 groups = ["data-governance", "security"]
-slack = { team_id = "T0TEST", user_id = "U0SVC" }
+slack = { team_id = "T0ACME", user_id = "U0SVC" }
 "#;
 
 /// One rule of each kind: a single seat, two seats, allowed, denied, with demands.
-pub const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 default = "review"
 default_route = "data"
 
@@ -130,20 +128,20 @@ const CLIENTS: [(&str, &[Scope]); 5] = [
 ];
 
 /// The API key of a test client.
-pub fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     format!("cs_{name}{}_{}", "0".repeat(4_usize.saturating_sub(name.len())), "k".repeat(40))
 }
 
 /// What a test changes of the usual server.
-pub struct Options {
+pub(crate) struct Options {
     /// The policy file.
-    pub policy: String,
+    pub(crate) policy: String,
     /// The directory file.
-    pub directory: String,
+    pub(crate) directory: String,
     /// With a fake Slack.
-    pub slack: bool,
+    pub(crate) slack: bool,
     /// The policy can be replaced through the API.
-    pub policy_by_api: bool,
+    pub(crate) policy_by_api: bool,
 }
 
 impl Default for Options {
@@ -153,39 +151,41 @@ impl Default for Options {
 }
 
 /// A running server with everything around it.
-pub struct TestApp {
+pub(crate) struct TestApp {
     /// The server.
-    pub running: Running,
+    pub(crate) running: Running,
     /// Its address, without a trailing slash.
-    pub url: String,
+    pub(crate) url: String,
     /// Its clock.
-    pub clock: Arc<FakeClock>,
+    pub(crate) clock: Arc<TestClock>,
     /// Slack.
-    pub slack: FakeSlack,
+    pub(crate) slack: FakeSlack,
     /// HTTP client.
-    pub http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
     /// Files of the server: `policy.toml`, `directory.toml`, keys.
-    pub files: tempfile::TempDir,
+    pub(crate) files: tempfile::TempDir,
     /// The configuration it was started with.
-    pub config: Config,
+    pub(crate) config: Config,
     _database: TestDatabase,
 }
 
 impl TestApp {
     /// The usual server.
-    pub async fn start(database: TestDatabase) -> Self {
+    pub(crate) async fn start(database: TestDatabase) -> Self {
         Self::with(database, Options::default()).await
     }
 
     /// A server with other options.
-    pub async fn with(database: TestDatabase, options: Options) -> Self {
+    pub(crate) async fn with(database: TestDatabase, options: Options) -> Self {
         let files = tempfile::tempdir().unwrap();
-        let clock = Arc::new(FakeClock::new());
-        let slack = FakeSlack::start().await;
-        slack.workspace(TEAM, CHANNEL);
-        for name in ["ALICE", "BOB", "CAROL", "DAVE", "ERIN", "FRANK", "GRACE", "SVC"] {
-            slack.member(&format!("U0{name}"), TEAM);
-        }
+        let clock = Arc::new(TestClock::new());
+        let slack = FakeSlack::start(clock.clone()).await;
+        slack.change(|model| {
+            model.add_channel(CHANNEL);
+            for name in ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "svc"] {
+                model.add_user(&format!("U0{}", name.to_uppercase()), &format!("{name}@example.com"));
+            }
+        });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let config = config(&database, files.path(), &url, &slack, &options);
@@ -197,23 +197,23 @@ impl TestApp {
         };
         let built = app::build(&config, around).await.unwrap_or_else(|error| panic!("the server does not start: {error}"));
         let running = app::start(built, listener, None).await;
-        slack.serves(&url, SIGNING_SECRET);
+        slack.app_is_at(&url);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { running, url, clock, slack, http, files, config, _database: database }
     }
 
     /// A client of the API.
-    pub fn client(&self, name: &str) -> ApiClient<'_> {
+    pub(crate) fn client(&self, name: &str) -> ApiClient<'_> {
         ApiClient { app: self, credential: Credential::Key(key(name)) }
     }
 
     /// Somebody without a credential.
-    pub fn stranger(&self) -> ApiClient<'_> {
+    pub(crate) fn stranger(&self) -> ApiClient<'_> {
         ApiClient { app: self, credential: Credential::None }
     }
 
     /// A person, signed in through the demo's page.
-    pub async fn person(&self, email: &str) -> ApiClient<'_> {
+    pub(crate) async fn person(&self, email: &str) -> ApiClient<'_> {
         let answer = self
             .http
             .post(format!("{}/demo/{DEMO_TOKEN}/be", self.url))
@@ -227,7 +227,7 @@ impl TestApp {
     }
 
     /// Waits until `probe` says so: on a condition, never for a time.
-    pub async fn eventually<F: AsyncFn() -> bool>(&self, what: &str, probe: F) {
+    pub(crate) async fn eventually<F: AsyncFn() -> bool>(&self, what: &str, probe: F) {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         while !probe().await {
             assert!(tokio::time::Instant::now() < deadline, "never: {what}");
@@ -236,7 +236,7 @@ impl TestApp {
     }
 
     /// Every audit event so far, as JSON.
-    pub async fn events(&self) -> Vec<Value> {
+    pub(crate) async fn events(&self) -> Vec<Value> {
         let mut events = Vec::new();
         let mut after = 0;
         loop {
@@ -248,13 +248,13 @@ impl TestApp {
     }
 
     /// The types of the audit events of one request, in order.
-    pub async fn story(&self, request: &str) -> Vec<String> {
+    pub(crate) async fn story(&self, request: &str) -> Vec<String> {
         let events = self.events().await;
         events.iter().filter(|event| event["request"] == request).map(|event| event["type"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Stops the server, and checks what must hold after every test: nothing undelivered, and a log that verifies.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         let store = self.running.app.engine.store.clone();
         let events = self.events().await;
         let clock = self.clock.clone();
@@ -293,7 +293,7 @@ fn config(database: &TestDatabase, files: &Path, url: &str, slack: &FakeSlack, o
     config.admin.groups = vec!["countersign-admins".to_owned()];
     config.directory = Some(countersign::config::directory::Directory { file: files.join("directory.toml"), ..Default::default() });
     if options.slack {
-        let mut section = countersign::config::slack::Slack::new(SecretString::from(SIGNING_SECRET), SecretString::from("xoxb-test-token")).unwrap();
+        let mut section = countersign::config::slack::Slack::new(SecretString::from(SECRET), SecretString::from("xoxb-fake-token")).unwrap();
         section.team_ids = vec![TEAM.to_owned()];
         section.api_url = slack.api_url().parse().unwrap();
         config.slack = Some(section);
@@ -318,33 +318,33 @@ enum Credential {
 }
 
 /// Somebody who calls the API.
-pub struct ApiClient<'a> {
+pub(crate) struct ApiClient<'a> {
     app: &'a TestApp,
     credential: Credential,
 }
 
 /// An answer, read to its end.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The headers.
-    pub headers: reqwest::header::HeaderMap,
+    pub(crate) headers: reqwest::header::HeaderMap,
     /// The body, when it is JSON.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 impl Answer {
     /// Asserts the status.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{:#}", self.body);
         self
     }
 
     /// Asserts a problem of this slug.
     #[track_caller]
-    pub fn problem(self, status: u16, slug: &str) -> Self {
+    pub(crate) fn problem(self, status: u16, slug: &str) -> Self {
         let answer = self.expect(status);
         assert_eq!(answer.body["type"], format!("urn:countersign:problem:{slug}"), "{:#}", answer.body);
         answer
@@ -353,12 +353,12 @@ impl Answer {
 
 impl ApiClient<'_> {
     /// Any call.
-    pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         self.send(method, path, body.map(ToString::to_string), &[]).await
     }
 
     /// Any call with headers and a raw body.
-    pub async fn send(&self, method: &str, path: &str, body: Option<String>, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Option<String>, headers: &[(&str, &str)]) -> Answer {
         let mut request = self.app.http.request(method.parse().unwrap(), format!("{}{path}", self.app.url));
         request = match &self.credential {
             Credential::None => request,
@@ -381,39 +381,39 @@ impl ApiClient<'_> {
     }
 
     /// GET.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, None).await
     }
 
     /// POST of JSON.
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.call("POST", path, Some(body)).await
     }
 
     /// Asks for an action; the request as created.
-    pub async fn asks(&self, body: &Value) -> Value {
+    pub(crate) async fn asks(&self, body: &Value) -> Value {
         self.post("/v1/requests", body).await.expect(201).body
     }
 
     /// Reads a request.
-    pub async fn reads(&self, id: &Value) -> Value {
+    pub(crate) async fn reads(&self, id: &Value) -> Value {
         self.get(&format!("/v1/requests/{}", id.as_str().unwrap())).await.expect(200).body
     }
 
     /// Reviews a request with its present digest.
-    pub async fn reviews(&self, request: &Value, decision: &str) -> Answer {
+    pub(crate) async fn reviews(&self, request: &Value, decision: &str) -> Answer {
         let body = json!({"decision": decision, "digest": request["digest"]});
         self.post(&format!("/v1/requests/{}/reviews", request["id"].as_str().unwrap()), &body).await
     }
 
     /// Redeems a grant with parameters.
-    pub async fn redeems(&self, token: &Value, parameters: &Value) -> Answer {
+    pub(crate) async fn redeems(&self, token: &Value, parameters: &Value) -> Answer {
         self.post("/v1/grants/redeem", &json!({"token": token, "parameters": parameters})).await
     }
 }
 
 /// The export that most tests ask for.
-pub fn export() -> Value {
+pub(crate) fn export() -> Value {
     json!({
         "action": "db.export",
         "resource": {"type": "table", "id": "prod/customers", "environment": "prod"},

@@ -4,7 +4,7 @@ use countersign::keys::{KeyKind, load_or_create};
 use std::path::Path;
 
 /// Makes the three key files.
-pub fn write(files: &Path) {
+pub(crate) fn write(files: &Path) {
     for (name, kind) in [("countersign.key", KeyKind::Master), ("grant-key.pem", KeyKind::Grant), ("audit-key.pem", KeyKind::Audit)] {
         load_or_create(&files.join(name), kind, true).unwrap();
     }

@@ -11,7 +11,7 @@ const TEXTS: [&str; 16] = [
 ];
 
 /// Recomputes every hash of the log, independently of the code that wrote it.
-pub async fn verify(store: &Store) {
+pub(crate) async fn verify(store: &Store) {
     let (mut after, mut chain) = (0, GENESIS);
     loop {
         let rows = store.audit_rows(after, 500).await.unwrap();
@@ -32,7 +32,7 @@ pub async fn verify(store: &Store) {
 }
 
 /// No event ever holds a name, an address, a chat id, a parameter or a text.
-pub fn holds_no_texts(events: &[Value]) {
+pub(crate) fn holds_no_texts(events: &[Value]) {
     for event in events {
         let event = event.to_string();
         for text in TEXTS {

@@ -1,4 +1,8 @@
-//! What the tests share: a clock of their own, and servers that model the systems around us.
+//! What the tests share: the whole app, a clock of their own, fresh databases, and servers that model the systems around us.
 
+pub(crate) mod app;
 pub(crate) mod clock;
+pub(crate) mod db;
+pub(crate) mod keys;
+pub(crate) mod log;
 pub(crate) mod slack;

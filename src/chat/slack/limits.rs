@@ -112,7 +112,10 @@ fn texts(value: &Value) -> Result<(), Broken> {
     match value {
         Value::Object(object) => {
             match object.get("type").and_then(Value::as_str) {
-                Some("plain_text") => ensure(object.get("emoji") == Some(&Value::Bool(false)), "plain_text must switch emoji off")?,
+                Some("plain_text") => {
+                    ensure(object.get("emoji") == Some(&Value::Bool(false)), "plain_text must switch emoji off")?;
+                    ensure(object.get("text").and_then(Value::as_str).is_some_and(|text| !text.is_empty()), "an empty plain_text")?;
+                }
                 Some("mrkdwn") => ensure(object.get("verbatim") == Some(&Value::Bool(true)), "mrkdwn must be verbatim")?,
                 Some("user" | "usergroup" | "channel" | "broadcast" | "link" | "emoji" | "markdown") => {
                     return Err(Broken("an element that mentions, links or decorates"));

@@ -165,12 +165,12 @@ struct Selected<'a> {
 
 #[derive(Debug, Deserialize)]
 struct Action<'a> {
-    #[serde(borrow, default)]
-    action_id: Option<Cow<'a, str>>,
+    #[serde(rename = "action_id", borrow, default)]
+    name: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     value: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    action_ts: Option<Cow<'a, str>>,
+    #[serde(rename = "action_ts", borrow, default)]
+    at: Option<Cow<'a, str>>,
 }
 
 impl<'a> Interaction<'a> {
@@ -241,14 +241,14 @@ impl<'a> Interaction<'a> {
     fn button(&self) -> Result<Tap, PayloadError> {
         // Buttons come one at a time; more at once is nothing that a person tapped.
         let Some([action]) = self.actions.as_deref() else { return Err(PayloadError::UnknownAction) };
-        let choice = match action.action_id.as_deref() {
+        let choice = match action.name.as_deref() {
             Some(APPROVE) => Choice::Approve,
             Some(DENY) => Choice::Deny,
             Some(DETAILS) => Choice::Details,
             _ => return Err(PayloadError::UnknownAction),
         };
         let reference = action.value.as_deref().and_then(Reference::parse).ok_or(PayloadError::ForeignValue)?;
-        let (Some(trigger), Some(action_ts)) = (given(self.trigger_id.as_ref()), given(action.action_ts.as_ref())) else {
+        let (Some(trigger), Some(action_ts)) = (given(self.trigger_id.as_ref()), given(action.at.as_ref())) else {
             return Err(PayloadError::Unidentifiable);
         };
         let container = self.container.as_ref();

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a good answer may be used again.
-pub const FRESH_FOR: Duration = Duration::from_secs(60);
+pub const FRESH_FOR: Duration = Duration::from_mins(1);
 /// Good answers remembered at most.
 const REMEMBERED: usize = 10_000;
 

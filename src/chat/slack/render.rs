@@ -101,12 +101,14 @@ impl Renderer {
 
     fn card_within(&self, card: &Card, budget: Budget) -> Result<Rendered, RenderError> {
         let face = Face::of(card, budget);
-        let approve = match may_approve(card) {
-            false => Approve::No,
-            true if face.complete && !card.needs_comment => Approve::Now,
-            // Approving there must be possible before the card says so.
-            true if self.details_face(card, face_metadata(card).as_str()).is_ok_and(|(_, complete)| complete) => Approve::Details,
-            true => Approve::No,
+        // Approving in the dialog must be possible before the card says so.
+        let in_dialog = || self.details_face(card, &longest_metadata(card)).is_ok_and(|(_, complete)| complete);
+        let approve = if may_approve(card) && face.complete && !card.needs_comment {
+            Approve::Now
+        } else if may_approve(card) && in_dialog() {
+            Approve::Details
+        } else {
+            Approve::No
         };
         let value = self.draw(CARD_TEMPLATE, &face.offering(approve), None)?;
         limits::message(&value).map_err(|broken| RenderError::Limit(CARD_TEMPLATE, broken))?;
@@ -181,7 +183,7 @@ fn reference(card: &Card) -> Reference {
 }
 
 /// Metadata as long as any, to find out whether a dialog fits.
-fn face_metadata(card: &Card) -> String {
+fn longest_metadata(card: &Card) -> String {
     let reply = Reply { response_url: Some("x".repeat(2_500)), ..Reply::default() };
     Metadata::new(reference(card), "U0000000000", &reply).to_text()
 }

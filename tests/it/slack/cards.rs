@@ -367,6 +367,32 @@ fn foreign_text_stands_in_literal_elements_only() {
     assert!(parameters.iter().any(|part| part["elements"][0]["text"].as_str().unwrap().contains("\\u202edesrever")));
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #[test]
+    fn no_text_can_break_a_card_or_a_dialog(text in "\\PC{0,400}|.{0,400}|[\"\\\\{}<>&*_~`:@!|\n\r\t\u{0}\u{202e}]{0,400}", rows in 0_usize..40) {
+        let lines = vec![text.as_str(); rows];
+        let card = Card {
+            target: Some(text.clone()),
+            environment: Some(text.clone()),
+            client: text.clone(),
+            on_behalf_of: Some(text.clone()),
+            summary: Some(text.clone()),
+            justification: Some(lines.join("\n")),
+            parameters: serde_json::to_string_pretty(&json!({ &text: lines })).unwrap(),
+            reviews: vec![review(&text, Decision::Comment, Some(&text), false); rows],
+            deny_options: vec![DenyOption { name: "a".to_owned(), title: text.clone() }],
+            ..hostile()
+        };
+        for drawn in [card_json(&card), details_json(&card), deny_json(&card)] {
+            for mrkdwn in all_of(&drawn, "mrkdwn") {
+                let told = mrkdwn["text"].as_str().unwrap();
+                proptest::prop_assert!(told.starts_with("*Expires* <!date^1795178400^") && told.matches('<').count() == 1);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_facts_stand_in_the_order_of_a_glance() {
     let text = all_text(&card_json(&pending()));
@@ -410,6 +436,19 @@ fn what_is_masked_cut_or_odd_is_said() {
         let (_, card) = states().into_iter().find(|(state, _)| *state == name).unwrap();
         assert!(all_text(&card_json(&card)).contains(wanted), "{name}");
     }
+}
+
+#[test]
+fn a_name_in_which_nothing_can_be_seen_does_not_stop_a_card_or_a_denial() {
+    let nothing = "\u{200b}\u{202e}";
+    let card = Card {
+        client: nothing.to_owned(),
+        deny_options: vec![DenyOption { name: "a".to_owned(), title: nothing.to_owned() }],
+        reviews: vec![review(nothing, Decision::Comment, Some("Hm."), false), review("Bob Li", Decision::Comment, Some(nothing), false)],
+        ..pending()
+    };
+    assert!(all_text(&card_json(&card)).contains("(no name)"));
+    assert!(deny_json(&card).to_string().contains("(no name)"));
 }
 
 #[test]

@@ -120,11 +120,9 @@ fn foreign_buttons_and_values_are_refused() {
     let mut unknown = button();
     unknown["type"] = json!("message_action");
     assert_eq!(tap(&unknown), Err(PayloadError::UnknownType));
-    for member in ["trigger_id"] {
-        let mut payload = button();
-        payload.as_object_mut().unwrap().remove(member);
-        assert_eq!(tap(&payload), Err(PayloadError::Unidentifiable));
-    }
+    let mut payload = button();
+    payload.as_object_mut().unwrap().remove("trigger_id");
+    assert_eq!(tap(&payload), Err(PayloadError::Unidentifiable));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value as Values, context};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use slack_morphism::blocks::{SlackBlock, SlackView, SlackViewSubmissionResponse, SlackViewSubmissionUpdateResponse};
+use slack_morphism::blocks::{SlackBlock, SlackView};
 
 /// Why a card or dialog cannot be drawn; always a fault of a template or of this crate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -134,12 +134,6 @@ impl Renderer {
     /// What a dialog turns into when the request was decided meanwhile.
     pub fn decided(&self, card: &Card) -> Result<SlackView, RenderError> {
         self.modal(DECIDED_TEMPLATE, &Face::of(card, DIALOG[1]), None)
-    }
-
-    /// The answer to a dialog's submit that came too late: shows by whom it was decided, in place of the dialog.
-    pub fn decided_answer(&self, card: &Card) -> Result<String, RenderError> {
-        let view = SlackViewSubmissionUpdateResponse::new(self.decided(card)?);
-        serde_json::to_string(&SlackViewSubmissionResponse::Update(view)).map_err(|_| RenderError::Unknown(DECIDED_TEMPLATE))
     }
 
     fn details_face(&self, card: &Card, metadata: &str) -> Result<(SlackView, bool), RenderError> {

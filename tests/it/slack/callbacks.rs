@@ -107,8 +107,8 @@ async fn a_dialog_that_came_too_late_says_by_whom_it_was_decided() {
     let trigger = Trigger(world.fake.change(|model| model.issue_trigger("U0BOB", None, world.clock.now())));
     world.slack.open_dialog(&trigger, Dialog::Details, &world.account("U0BOB"), &Reply::default(), &pending()).await.unwrap();
     let denied = Phase::Denied { by: Some("Carol".to_owned()), at: world.clock.now(), reason: None };
-    let answer = world.slack.renderer().decided_answer(&Card { phase: denied, ..pending() }).unwrap();
-    world.answers(&answer);
+    let view = world.slack.decided_dialog(&Card { phase: denied, ..pending() }).unwrap();
+    world.answers(&json!({"response_action": "update", "view": view}).to_string());
     bob.submits(&bob.view().unwrap(), &[]).await;
     let view = bob.view().expect("the dialog stays open");
     assert_eq!(view.content["callback_id"], "cs.decided");

@@ -10,7 +10,7 @@
 //!    The HTTP layer stores the tap and only then acknowledges it; a `Tap` is plain data and round-trips through JSON.
 //! 2. **Who**: [`ChatPlatform::check_account`] asks the platform afresh whether the account is a full, active human
 //!    member of a configured tenant. What the platform does not say is a no. Which *person* this is, the engine asks the directory.
-//! 3. **Out**: templates that turn a [`Card`](crate::domain::card::Card) into the platform's JSON. The card is
+//! 3. **Out**: templates that turn a [`Card`] into the platform's JSON. The card is
 //!    already masked; caller text must never become markup. What does not fit is said, and the one-tap Approve gives
 //!    way to Details. The hash of the rendered bytes goes into [`Posted`].
 //! 4. **Failures**: every answer of the platform becomes a [`DeliveryError`]; when to try again is the delivery worker's business.

@@ -1,5 +1,7 @@
 //! The integration tests: one binary, so that it links once.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed, and says where")]
+
 mod architecture;
 mod authorization;
 mod slack;

@@ -263,7 +263,7 @@ async fn serve_method(
     if kind.starts_with("application/json") && !body.is_empty() {
         match serde_json::from_slice(&body) {
             Ok(Value::Object(object)) => args.extend(object),
-            _ => return answer(200, json!({"ok": false, "error": "invalid_json"})),
+            _ => return answer(200, &json!({"ok": false, "error": "invalid_json"})),
         }
     } else {
         fill(&mut args, &body);
@@ -276,7 +276,7 @@ async fn serve_method(
     match fault {
         Some(Fault::RateLimited(seconds)) => return limited(seconds),
         Some(Fault::Status(status)) => return (StatusCode::from_u16(status).unwrap(), "<html>busy</html>").into_response(),
-        Some(Fault::Error(code)) => return answer(200, json!({"ok": false, "error": code})),
+        Some(Fault::Error(code)) => return answer(200, &json!({"ok": false, "error": code})),
         Some(Fault::LostAnswer) | None => {}
     }
     let now = slack.now();
@@ -288,7 +288,7 @@ async fn serve_method(
         Ok(mut body) => {
             body["ok"] = json!(true);
             let scopes = slack.lock().scopes.iter().cloned().collect::<Vec<_>>().join(",");
-            let mut response = answer(200, body);
+            let mut response = answer(200, &body);
             response.headers_mut().insert("x-oauth-scopes", scopes.parse().unwrap());
             response
         }
@@ -296,7 +296,7 @@ async fn serve_method(
         Err(api::Refusal(code, mut body)) => {
             body["ok"] = json!(false);
             body["error"] = json!(code);
-            answer(200, body)
+            answer(200, &body)
         }
     }
 }
@@ -325,13 +325,13 @@ fn fill(args: &mut Map<String, Value>, form: &[u8]) {
     }
 }
 
-fn answer(status: u16, body: Value) -> Response {
+fn answer(status: u16, body: &Value) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
     (StatusCode::from_u16(status).unwrap(), headers, body.to_string()).into_response()
 }
 
 fn limited(seconds: u64) -> Response {
-    let mut response = answer(429, json!({"ok": false, "error": "ratelimited"}));
+    let mut response = answer(429, &json!({"ok": false, "error": "ratelimited"}));
     response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     response
 }

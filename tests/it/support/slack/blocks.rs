@@ -93,7 +93,9 @@ fn faults(blocks: &Value, most: usize, types: &[&str]) -> Vec<String> {
                 if elements.is_empty() || elements.len() > 25 {
                     found.push("actions: 1 to 25 elements".to_owned());
                 }
-                elements.iter().for_each(|element| control(element, &mut actions, &mut found));
+                for element in elements {
+                    control(element, &mut actions, &mut found);
+                }
             }
             "input" => {
                 text(&block["label"], 2_000, "label", &mut found);
@@ -115,7 +117,9 @@ fn section(block: &Value, found: &mut Vec<String>) {
     if list(&block["fields"]).len() > 10 {
         found.push("no more than 10 fields".to_owned());
     }
-    list(&block["fields"]).iter().for_each(|field| text(field, 2_000, "field", found));
+    for field in list(&block["fields"]) {
+        text(field, 2_000, "field", found);
+    }
 }
 
 fn control<'a>(element: &'a Value, actions: &mut BTreeSet<&'a str>, found: &mut Vec<String>) {

@@ -56,6 +56,8 @@ pub struct Card {
     pub target: Option<String>,
     /// Where.
     pub environment: Option<String>,
+    /// What else the caller said of the target, as masked JSON: the digest covers it, so it is shown; `None` when nothing.
+    pub resource: Option<String>,
     /// The client that asks.
     pub client: String,
     /// The person it is for.
@@ -236,6 +238,7 @@ impl Card {
             masking.count += masked.count;
             pretty(&masked.value)
         });
+        let resource = masking.rest(ask.resource.as_ref());
         let filling = request.filling();
         let name_of = |person: &crate::domain::ids::PersonId| {
             request
@@ -269,8 +272,13 @@ impl Card {
             .collect();
         let phase = phase(request, around, now, &mut masking, &name_of);
         let texts = [ask.summary.as_deref(), ask.justification.as_deref(), source.as_deref(), data_scope.as_deref()];
-        let flags =
-            texts.into_iter().flatten().fold(text::flags(&pretty(request.parameters())), |flags, claim| flags.and(text::flags(claim)));
+        let shown_resource = ask.resource.as_ref().map(pretty).unwrap_or_default();
+        let flags = texts
+            .into_iter()
+            .flatten()
+            .fold(text::flags(&pretty(request.parameters())).and(text::flags(&shown_resource)), |flags, claim| {
+                flags.and(text::flags(claim))
+            });
         Self {
             request: request.id().clone(),
             digest: request.digest().clone(),
@@ -279,6 +287,7 @@ impl Card {
             action: ask.action.clone(),
             target: target(ask.resource_type(), ask.resource_id()).map(|text| masking.text(&text)),
             environment: ask.environment().map(str::to_owned),
+            resource,
             client: asked.client.name.clone(),
             on_behalf_of: asked.on_behalf_of.as_ref().map(|person| person.email.clone()),
             source,
@@ -339,6 +348,18 @@ impl Masking {
         let (masked, count) = mask::mask_text(text);
         self.count += count;
         masked
+    }
+
+    /// The members of a resource that the card does not show on their own.
+    fn rest(&mut self, resource: Option<&Map<String, Value>>) -> Option<String> {
+        let mut rest = resource?.clone();
+        rest.retain(|name, _| !matches!(name.as_str(), "type" | "id" | "environment"));
+        if rest.is_empty() {
+            return None;
+        }
+        let masked = mask::mask_parameters(&rest, &[]);
+        self.count += masked.count;
+        Some(pretty(&masked.value))
     }
 
     /// Takes a member out of the free object and shows it on its own.

@@ -98,7 +98,12 @@ impl TryFrom<ClientRow> for Client {
 impl Store {
     /// Brings the stored clients in line with the configuration: same name = same id for ever, gone = disabled.
     /// Clients made through the API are left alone, unless the file names them. `fresh_id` makes the id of a new one.
-    pub async fn sync_clients(&self, clients: Vec<ConfiguredClient>, now: Timestamp, fresh_id: &(dyn Fn() -> ClientId + Send + Sync)) -> Result<(), StoreError> {
+    pub async fn sync_clients(
+        &self,
+        clients: Vec<ConfiguredClient>,
+        now: Timestamp,
+        fresh_id: &(dyn Fn() -> ClientId + Send + Sync),
+    ) -> Result<(), StoreError> {
         let configured = clients.into_iter().map(|client| (client, fresh_id())).collect();
         self.submit(Work::SyncClients { configured, at: now }).await.map(drop)
     }

@@ -122,9 +122,18 @@ impl Store {
     }
 
     /// A card was posted or updated and shows `version`. If the request moved on meanwhile, it is due again at once.
-    pub async fn delivery_sent(&self, id: &DeliveryId, posted: Posted, version: u64, now: Timestamp, entry: Entry) -> Result<(), StoreError> {
+    pub async fn delivery_sent(
+        &self,
+        id: &DeliveryId,
+        posted: Posted,
+        version: u64,
+        now: Timestamp,
+        entry: Entry,
+    ) -> Result<(), StoreError> {
         let event = self.prepare(&entry, now);
-        self.submit(Work::DeliverySent { id: id.row(), posted: Box::new(posted), version: version.cast_signed(), at: now, event }).await.map(drop)
+        self.submit(Work::DeliverySent { id: id.row(), posted: Box::new(posted), version: version.cast_signed(), at: now, event })
+            .await
+            .map(drop)
     }
 
     /// A card could not be drawn now; `code` says why.

@@ -92,9 +92,13 @@ pub(super) enum Trouble {
 pub(super) fn trouble(error: &sqlx::Error) -> Trouble {
     let sqlx::Error::Database(database) = error else {
         return match error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed => Trouble::Database("connection_lost"),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed => {
+                Trouble::Database("connection_lost")
+            }
             sqlx::Error::PoolTimedOut => Trouble::Database("pool_timed_out"),
-            sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed | sqlx::Error::InvalidSavePointStatement => Trouble::Database("connection_lost"),
+            sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed | sqlx::Error::InvalidSavePointStatement => {
+                Trouble::Database("connection_lost")
+            }
             _ => Trouble::Job,
         };
     };

@@ -38,7 +38,7 @@ pub use heads::SignedHead;
 pub use people::KnownPerson;
 pub use requests::{Commit, Idempotency, RequestFilter};
 pub use taps::{ReceivedTap, StoredTap, TapId};
-pub use verify::{Finding, Flaw, Verifier, Verdict};
+pub use verify::{Finding, Flaw, Verdict, Verifier};
 
 use crate::domain::audit::{Entry, Prepared, hex};
 use crate::domain::ids::EventId;
@@ -169,7 +169,8 @@ impl Store {
         let (sender, queue) = mpsc::channel(options.queue.max(1));
         let (backend, writing) = if url.starts_with("sqlite:") {
             sqlite::create_private_file(url)?;
-            let writer = sqlite::sql::writer::Writer::connect(sqlite::writer(url, &options)?, events.clone(), Arc::clone(&bell), tag).await?;
+            let writer =
+                sqlite::sql::writer::Writer::connect(sqlite::writer(url, &options)?, events.clone(), Arc::clone(&bell), tag).await?;
             let backend = Backend::Sqlite(sqlite::readers(url, &options)?);
             (backend, Writing { writer: tokio::spawn(writer.run(queue)), listener: None })
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {

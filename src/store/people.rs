@@ -47,7 +47,8 @@ impl Store {
         {
             return Ok(known.id);
         }
-        let work = Work::Person { key: key.to_owned(), name: name.to_owned(), email: email.to_owned(), preferred: preferred.cloned(), fresh };
+        let work =
+            Work::Person { key: key.to_owned(), name: name.to_owned(), email: email.to_owned(), preferred: preferred.cloned(), fresh };
         let Answer::Person(id) = self.submit(work).await? else { return Err(StoreError::MISMATCH) };
         let known = KnownPerson { id: id.clone(), key: key.to_owned(), name: name.to_owned(), email: email.to_owned() };
         let mut remembered = self.remembered().lock().unwrap_or_else(PoisonError::into_inner);

@@ -54,7 +54,11 @@ pub(super) fn writer(url: &str, options: &StoreOptions) -> Result<SqliteConnectO
 /// The pool that reads; its connections cannot write.
 pub(super) fn readers(url: &str, options: &StoreOptions) -> Result<sqlx::Pool<Db>, StoreError> {
     let connect = base(url)?.read_only(true).statement_cache_capacity(128);
-    Ok(PoolOptions::new().max_connections(options.readers).acquire_timeout(Duration::from_secs(5)).test_before_acquire(false).connect_lazy_with(connect))
+    Ok(PoolOptions::new()
+        .max_connections(options.readers)
+        .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+        .connect_lazy_with(connect))
 }
 
 /// Creates the file with mode 0600 when it is missing: it holds what people wrote.

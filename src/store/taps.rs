@@ -83,7 +83,14 @@ impl From<TapRow> for StoredTap {
 impl Store {
     /// Makes a tap durable. Once this answers, it will be finished or refused, whatever happens to this process.
     /// `dedup_key` is the same for every copy that the platform sends of one tap; `payload` is JSON that the use case reads later.
-    pub async fn receive_tap(&self, platform: &str, dedup_key: &str, request: &RequestId, payload: &str, now: Timestamp) -> Result<ReceivedTap, StoreError> {
+    pub async fn receive_tap(
+        &self,
+        platform: &str,
+        dedup_key: &str,
+        request: &RequestId,
+        payload: &str,
+        now: Timestamp,
+    ) -> Result<ReceivedTap, StoreError> {
         let tap = NewTap {
             platform: platform.to_owned(),
             dedup_key: dedup_key.to_owned(),

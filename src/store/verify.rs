@@ -127,7 +127,11 @@ impl Verifier {
     /// # Errors
     /// `Truncated`, at the first `seq` that is missing.
     pub fn finish(self) -> Result<Verdict, Finding> {
-        if self.heads.is_empty() { Ok(Verdict { head: self.head, anchored: self.anchored }) } else { Err(Finding { seq: self.head.seq + 1, flaw: Flaw::Truncated }) }
+        if self.heads.is_empty() {
+            Ok(Verdict { head: self.head, anchored: self.anchored })
+        } else {
+            Err(Finding { seq: self.head.seq + 1, flaw: Flaw::Truncated })
+        }
     }
 }
 

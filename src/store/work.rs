@@ -8,9 +8,9 @@ use super::deliveries::Delivery;
 use super::error::StoreError;
 use super::heads::SignedHead;
 use super::taps::{NewTap, ReceivedTap, StoredTap};
+use crate::domain::audit::{Entry, Prepared};
 use crate::domain::card::Posted;
 use crate::domain::client::Client;
-use crate::domain::audit::{Entry, Prepared};
 use crate::domain::ids::{ClientId, PersonId};
 use crate::domain::time::Timestamp;
 use std::time::Instant;
@@ -21,29 +21,97 @@ use tokio::sync::oneshot;
 pub(super) enum Work {
     Commit(Box<CommitRow>),
     Record(Vec<Prepared>),
-    Refuse { key: String, entry: Box<Entry>, at: Timestamp },
-    FlushRefusals { now: Timestamp },
+    Refuse {
+        key: String,
+        entry: Box<Entry>,
+        at: Timestamp,
+    },
+    FlushRefusals {
+        now: Timestamp,
+    },
     ReceiveTap(Box<NewTap>),
     ClaimTaps(Claim),
-    FinishTap { id: i64, at: Timestamp, outcome: String },
-    PostponeTap { id: i64, due_at: Timestamp },
+    FinishTap {
+        id: i64,
+        at: Timestamp,
+        outcome: String,
+    },
+    PostponeTap {
+        id: i64,
+        due_at: Timestamp,
+    },
     ClaimDeliveries(Claim),
-    DeliverySent { id: i64, posted: Box<Posted>, version: i64, at: Timestamp, event: Prepared },
+    DeliverySent {
+        id: i64,
+        posted: Box<Posted>,
+        version: i64,
+        at: Timestamp,
+        event: Prepared,
+    },
     /// Without an error: the card was not tried.
-    DeliveryRetry { id: i64, due_at: Timestamp, error: Option<String> },
-    DeliveryRepost { id: i64, at: Timestamp },
-    DeliveryDead { id: i64, at: Timestamp, error: String, event: Prepared },
+    DeliveryRetry {
+        id: i64,
+        due_at: Timestamp,
+        error: Option<String>,
+    },
+    DeliveryRepost {
+        id: i64,
+        at: Timestamp,
+    },
+    DeliveryDead {
+        id: i64,
+        at: Timestamp,
+        error: String,
+        event: Prepared,
+    },
     /// Each with the id it gets when it is new.
-    SyncClients { configured: Vec<(ConfiguredClient, ClientId)>, at: Timestamp },
-    CreateClient { client: Box<Client>, key: NewKey, at: Timestamp, event: Prepared },
-    AddKey { client: ClientId, key: NewKey, at: Timestamp, event: Prepared },
-    DisableClient { client: ClientId, event: Prepared },
-    Freeze { client: ClientId, frozen: bool, at: Timestamp, event: Prepared },
-    Person { key: String, name: String, email: String, preferred: Option<PersonId>, fresh: PersonId },
-    PutPolicy { version: String, text: String, at: Timestamp, event: Option<Prepared> },
+    SyncClients {
+        configured: Vec<(ConfiguredClient, ClientId)>,
+        at: Timestamp,
+    },
+    CreateClient {
+        client: Box<Client>,
+        key: NewKey,
+        at: Timestamp,
+        event: Prepared,
+    },
+    AddKey {
+        client: ClientId,
+        key: NewKey,
+        at: Timestamp,
+        event: Prepared,
+    },
+    DisableClient {
+        client: ClientId,
+        event: Prepared,
+    },
+    Freeze {
+        client: ClientId,
+        frozen: bool,
+        at: Timestamp,
+        event: Prepared,
+    },
+    Person {
+        key: String,
+        name: String,
+        email: String,
+        preferred: Option<PersonId>,
+        fresh: PersonId,
+    },
+    PutPolicy {
+        version: String,
+        text: String,
+        at: Timestamp,
+        event: Option<Prepared>,
+    },
     PutHead(Box<SignedHead>),
-    PutMeta { key: String, value: String },
-    Prune { taps_before: Timestamp },
+    PutMeta {
+        key: String,
+        value: String,
+    },
+    Prune {
+        taps_before: Timestamp,
+    },
 }
 
 /// What a job is answered.

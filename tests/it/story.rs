@@ -3,6 +3,7 @@
 use crate::support::app::{CHANNEL, TestApp, export};
 use crate::support::db::both_databases;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The card of the only request in the channel.
 async fn card(app: &TestApp) -> crate::support::slack::model::Message {
@@ -35,6 +36,8 @@ both_databases! {
         let redeemed = agent.redeems(token, &approved["parameters"]).await.expect(200).body;
         assert_eq!(redeemed["request_id"], asked["id"]);
         agent.redeems(token, &approved["parameters"]).await.problem(409, "grant_already_redeemed");
+        // One message a second and channel: the card of a moment ago has used this one.
+        app.clock.advance(Duration::from_secs(2));
 
         app.slack
             .until("the card says approved and has no buttons", |model| {
@@ -59,7 +62,10 @@ both_databases! {
         let card = card(&app).await;
         let bob = app.slack.user("U0BOB");
         assert_eq!(bob.taps(&card, "cs.deny").await.status, 200);
-        let view = app.slack.until("the deny dialog", |_| bob.view()).await;
+        let view = app
+            .slack
+            .until("the deny dialog", |model| model.stacks.get("U0BOB")?.last().and_then(|id| model.views.get(id)).cloned())
+            .await;
         let filled = [
             ("cs.option", crate::support::slack::person::Filled::Option("use_staging".to_owned())),
             ("cs.words", crate::support::slack::person::Filled::Words("the staging export has the same rows".to_owned())),

@@ -20,7 +20,10 @@ const INSERT_JSON: &str = "INSERT INTO event (seq, at, type, event, leaf, chain)
 
 /// A text of about 300 bytes, as an audit event has.
 fn event(seq: i64) -> String {
-    format!(r#"{{"actor":{{"id":"cli_00000000000000000000000000","kind":"client"}},"at":"2026-11-20T11:40:00.000Z","data":{{"action":"db.export","digest":"sha256:{:064x}","effect":"review","rules":["prod-exports"]}},"id":"evt_00000000000000000000000000","request":null,"seq":{seq},"type":"request.created"}}"#, seq)
+    format!(
+        r#"{{"actor":{{"id":"cli_00000000000000000000000000","kind":"client"}},"at":"2026-11-20T11:40:00.000Z","data":{{"action":"db.export","digest":"sha256:{:064x}","effect":"review","rules":["prod-exports"]}},"id":"evt_00000000000000000000000000","request":null,"seq":{seq},"type":"request.created"}}"#,
+        seq
+    )
 }
 
 async fn open(directory: &Path, name: &str) -> SqliteConnection {
@@ -167,7 +170,8 @@ async fn commits(directory: &Path, shape: Shape, rows: usize, budget: Duration) 
 
 #[tokio::main]
 async fn main() {
-    let directory = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from).join(format!("statement-cost-{}", std::process::id()));
+    let directory =
+        std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from).join(format!("statement-cost-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("the directory is made");
     let (p50, p99) = fsync_probe(&directory);
     println!("fdatasync 4 KiB: p50 {p50:?}, p99 {p99:?}");

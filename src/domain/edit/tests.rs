@@ -1,3 +1,5 @@
+//! Owns the examples and the traps of the parent module; never needs more than its public face.
+
 use super::*;
 use crate::domain::mask::mask_parameters;
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Owns the examples and the traps of the parent module; never needs more than its public face.
+
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;

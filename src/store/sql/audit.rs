@@ -15,7 +15,8 @@ const HEAD: &str = "SELECT seq, chain_hash FROM audit_event ORDER BY seq DESC LI
 const RANGE: &str = "SELECT seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash FROM audit_event \
     WHERE seq > $1 ORDER BY seq LIMIT $2";
 const FILTERED: &str = "SELECT seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash FROM audit_event WHERE seq > ";
-const PUT_HEAD: &str = "INSERT INTO audit_head (seq, at, chain_hash, signature, public_key) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (seq, at) DO NOTHING";
+const PUT_HEAD: &str =
+    "INSERT INTO audit_head (seq, at, chain_hash, signature, public_key) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (seq, at) DO NOTHING";
 const HEADS: &str = "SELECT seq, at, chain_hash, signature, public_key FROM audit_head ORDER BY seq, at";
 const LAST_HEAD: &str = "SELECT seq, at, chain_hash, signature, public_key FROM audit_head ORDER BY seq DESC, at DESC LIMIT 1";
 

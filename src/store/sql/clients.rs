@@ -3,20 +3,23 @@
 //! Never sees a key, only its SHA-256.
 
 use super::{Conn, Db, Pool};
+use crate::domain::client::{Client, Scope};
 use crate::domain::ids::ClientId;
 use crate::domain::time::Timestamp;
-use crate::domain::client::{Client, Scope};
 use crate::store::clients::{ClientRow, ClientSource, NewKey};
 use crate::store::error::StoreError;
 use std::collections::BTreeSet;
 
-const BY_ID: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE id = $1";
-const BY_NAME: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE name = $1";
+const BY_ID: &str =
+    "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE id = $1";
+const BY_NAME: &str =
+    "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE name = $1";
 const BY_KEY: &str = "SELECT c.id, c.name, c.owner, c.scopes, c.may_act_for, c.enabled, c.source, c.frozen_at, c.void_before, c.created_at \
     FROM client_key k JOIN client c ON c.id = k.client_id WHERE k.hash = $1 AND c.enabled = 1 AND (k.expires_at IS NULL OR k.expires_at > $2)";
 const PAGE: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client \
     WHERE id > $1 ORDER BY id LIMIT $2";
-const ALL: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client ORDER BY id";
+const ALL: &str =
+    "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client ORDER BY id";
 const INSERT: &str = "INSERT INTO client (id, name, owner, scopes, may_act_for, enabled, source, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
     ON CONFLICT (name) DO NOTHING";
 const UPDATE: &str = "UPDATE client SET owner = $2, scopes = $3, may_act_for = $4, enabled = $5, source = $6 WHERE id = $1";
@@ -30,7 +33,21 @@ const DELETE_KEYS: &str = "DELETE FROM client_key WHERE client_id = $1";
 const EXISTS: &str = "SELECT name FROM client WHERE id = $1 AND enabled = 1";
 
 pub(super) const TEXTS: &[&str] = &[
-    BY_ID, BY_NAME, BY_KEY, PAGE, ALL, INSERT, UPDATE, DISABLE, FREEZE, UNFREEZE, INSERT_KEY, KEYS_OF_FILE, DELETE_KEY, DELETE_KEYS, EXISTS,
+    BY_ID,
+    BY_NAME,
+    BY_KEY,
+    PAGE,
+    ALL,
+    INSERT,
+    UPDATE,
+    DISABLE,
+    FREEZE,
+    UNFREEZE,
+    INSERT_KEY,
+    KEYS_OF_FILE,
+    DELETE_KEY,
+    DELETE_KEYS,
+    EXISTS,
 ];
 
 pub(in crate::store) async fn by_id(pool: &Pool, id: &ClientId) -> Result<Option<ClientRow>, StoreError> {
@@ -103,7 +120,13 @@ pub(super) async fn unfreeze(conn: &mut Conn, id: &ClientId) -> Result<bool, Sto
 }
 
 /// Adds a key to an enabled client; false when there is none of that id.
-pub(super) async fn add_key(conn: &mut Conn, client: &ClientId, key: &NewKey, source: ClientSource, at: Timestamp) -> Result<bool, StoreError> {
+pub(super) async fn add_key(
+    conn: &mut Conn,
+    client: &ClientId,
+    key: &NewKey,
+    source: ClientSource,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
     if sqlx::query::<Db>(EXISTS).bind(client.as_str()).fetch_optional(&mut *conn).await?.is_none() {
         return Ok(false);
     }

@@ -4,9 +4,9 @@
 
 use super::bulk::Bulk;
 use super::{Conn, DIALECT, Db, Pool};
+use crate::domain::card::Posted;
 use crate::domain::ids::{ClientId, RequestId};
 use crate::domain::time::Timestamp;
-use crate::domain::card::Posted;
 use crate::store::deliveries::{Delivery, DeliveryRow, OutboxState};
 use crate::store::error::StoreError;
 use crate::store::work::Claim;

@@ -37,5 +37,10 @@ pub(in crate::store) fn every_text() -> Vec<String> {
         &taps::FINISH,
     ];
     let claims = [taps::claim_text(), deliveries::claim_text()];
-    constants.iter().flat_map(|texts| texts.iter().map(|text| (*text).to_owned())).chain(bulks.iter().flat_map(|bulk| [bulk.write(1), bulk.write(3)])).chain(claims.iter().map(|text| text.to_string())).collect()
+    constants
+        .iter()
+        .flat_map(|texts| texts.iter().map(|text| (*text).to_owned()))
+        .chain(bulks.iter().flat_map(|bulk| [bulk.write(1), bulk.write(3)]))
+        .chain(claims.iter().map(|text| text.to_string()))
+        .collect()
 }

@@ -36,16 +36,16 @@ pub(super) async fn upsert(conn: &mut Conn, person: &Described<'_>) -> Result<Pe
         (Some(present), _) => present.parse().map_err(|_| StoreError::Corrupt { table: "person", column: "id", id: "?".to_owned() })?,
         (None, preferred) => preferred.unwrap_or(person.fresh).clone(),
     };
-    let updated =
-        sqlx::query::<Db>(UPDATE).bind(id.as_str()).bind(person.key).bind(person.name).bind(person.email).execute(&mut *conn).await?.rows_affected();
+    let updated = sqlx::query::<Db>(UPDATE)
+        .bind(id.as_str())
+        .bind(person.key)
+        .bind(person.name)
+        .bind(person.email)
+        .execute(&mut *conn)
+        .await?
+        .rows_affected();
     if updated == 0 {
-        sqlx::query::<Db>(INSERT)
-            .bind(id.as_str())
-            .bind(person.key)
-            .bind(person.name)
-            .bind(person.email)
-            .execute(conn)
-            .await?;
+        sqlx::query::<Db>(INSERT).bind(id.as_str()).bind(person.key).bind(person.name).bind(person.email).execute(conn).await?;
     }
     Ok(id)
 }

@@ -44,5 +44,8 @@ pub(super) async fn take_over(conn: &mut Conn, now: Timestamp) -> Result<Vec<Ent
     type Row = (String, String, Option<String>, String, i64);
     let limit = now.as_millis().saturating_sub(i64::try_from(WINDOW.as_millis()).unwrap_or(i64::MAX));
     let rows: Vec<Row> = sqlx::query_as::<Db, _>(OVER).bind(limit).fetch_all(conn).await?;
-    rows.into_iter().filter(|row| row.4 > 0).map(|(kind, actor, request, data, repeats)| to_entry(&kind, &actor, request.as_deref(), &data, repeats)).collect()
+    rows.into_iter()
+        .filter(|row| row.4 > 0)
+        .map(|(kind, actor, request, data, repeats)| to_entry(&kind, &actor, request.as_deref(), &data, repeats))
+        .collect()
 }

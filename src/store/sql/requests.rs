@@ -139,12 +139,22 @@ pub(in crate::store) async fn pending(pool: &Pool) -> Result<u64, StoreError> {
     Ok(count.unsigned_abs())
 }
 
-pub(in crate::store) async fn history(pool: &Pool, client: &ClientId, action: &str, since: Timestamp) -> Result<Vec<(String, i64)>, StoreError> {
+pub(in crate::store) async fn history(
+    pool: &Pool,
+    client: &ClientId,
+    action: &str,
+    since: Timestamp,
+) -> Result<Vec<(String, i64)>, StoreError> {
     Ok(sqlx::query_as::<Db, _>(HISTORY).bind(client.as_str()).bind(action).bind(since.as_millis()).fetch_all(pool).await?)
 }
 
 /// Newest first. The text depends on which members of the filter are set; every value is bound.
-pub(in crate::store) async fn list(pool: &Pool, filter: &RequestFilter, before: Option<&RequestId>, limit: u32) -> Result<Vec<StoredRequest>, StoreError> {
+pub(in crate::store) async fn list(
+    pool: &Pool,
+    filter: &RequestFilter,
+    before: Option<&RequestId>,
+    limit: u32,
+) -> Result<Vec<StoredRequest>, StoreError> {
     let mut query = QueryBuilder::<Db>::new("SELECT id, version, asked, live FROM request WHERE 1 = 1");
     if let Some(before) = before {
         query.push(" AND id < ").push_bind(before.as_str());

@@ -49,7 +49,12 @@ struct Done {
 
 impl Writer {
     /// Connects at once, so that a wrong address is an error at start.
-    pub(in crate::store) async fn connect(options: ConnectOptions, events: EventIds, bell: Arc<Bell>, tag: String) -> Result<Self, StoreError> {
+    pub(in crate::store) async fn connect(
+        options: ConnectOptions,
+        events: EventIds,
+        bell: Arc<Bell>,
+        tag: String,
+    ) -> Result<Self, StoreError> {
         let conn = options.connect().await?;
         Ok(Self { options, conn: Some(conn), events, bell, tag })
     }
@@ -250,7 +255,11 @@ impl<'b> Batch<'b> {
             }
             self.answers[*position] = Some(Answer::Done);
             self.events.extend(row.events.iter().map(Cow::Borrowed));
-            posts.extend(row.posts.iter().map(|(platform, channel)| (request.id.as_str(), platform.as_str(), channel.as_str(), request.version, row.at)));
+            posts.extend(
+                row.posts
+                    .iter()
+                    .map(|(platform, channel)| (request.id.as_str(), platform.as_str(), channel.as_str(), request.version, row.at)),
+            );
             if row.redraw || row.redraw_at.is_some() {
                 redraws.push((request.id.as_str(), row.redraw.then_some(request.version), row.at, row.redraw_at));
             }
@@ -389,11 +398,8 @@ impl<'b> Batch<'b> {
         present: Option<(Client, bool)>,
         at: Timestamp,
     ) -> Result<(Kind, Option<(ClientId, Client)>), StoreError> {
-        let key = NewKey {
-            key_id: wanted.key_id.clone().unwrap_or_else(|| "configured".to_owned()),
-            hash: wanted.key_hash,
-            expires_at: None,
-        };
+        let key =
+            NewKey { key_id: wanted.key_id.clone().unwrap_or_else(|| "configured".to_owned()), hash: wanted.key_hash, expires_at: None };
         let is_new = present.is_none();
         let (before, from_file) = match present {
             Some((client, from_file)) => (Some(client), from_file),

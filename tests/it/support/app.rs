@@ -214,13 +214,7 @@ impl TestApp {
 
     /// A person, signed in through the demo's page.
     pub(crate) async fn person(&self, email: &str) -> ApiClient<'_> {
-        let answer = self
-            .http
-            .post(format!("{}/demo/{DEMO_TOKEN}/be", self.url))
-            .form(&[("email", email)])
-            .send()
-            .await
-            .unwrap();
+        let answer = self.http.post(format!("{}/demo/{DEMO_TOKEN}/be", self.url)).form(&[("email", email)]).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{email} cannot sign in");
         let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
         ApiClient { app: self, credential: Credential::Cookie(cookie) }
@@ -261,6 +255,8 @@ impl TestApp {
         if self.config.slack.is_some() {
             self.eventually("the outbox is empty", async || {
                 use countersign::domain::time::Clock as _;
+                // Cards are paced, one a second and channel.
+                clock.advance(Duration::from_secs(1));
                 store.outbox_state(clock.now()).await.unwrap().waiting == 0
             })
             .await;
@@ -293,7 +289,8 @@ fn config(database: &TestDatabase, files: &Path, url: &str, slack: &FakeSlack, o
     config.admin.groups = vec!["countersign-admins".to_owned()];
     config.directory = Some(countersign::config::directory::Directory { file: files.join("directory.toml"), ..Default::default() });
     if options.slack {
-        let mut section = countersign::config::slack::Slack::new(SecretString::from(SECRET), SecretString::from("xoxb-fake-token")).unwrap();
+        let mut section =
+            countersign::config::slack::Slack::new(SecretString::from(SECRET), SecretString::from("xoxb-fake-token")).unwrap();
         section.team_ids = vec![TEAM.to_owned()];
         section.api_url = slack.api_url().parse().unwrap();
         config.slack = Some(section);

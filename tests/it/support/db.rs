@@ -4,7 +4,7 @@
 //! Never skips: without a PostgreSQL server its tests fail, and say what to run.
 
 use countersign::store::{Store, StoreOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Execute as _, Connection as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Execute as _, PgConnection, Row as _};
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
@@ -145,7 +145,9 @@ impl Drop for TestDatabase {
 }
 
 fn server() -> String {
-    std::env::var(VARIABLE).unwrap_or_else(|_| panic!("{VARIABLE} is not set, so nothing was tested on PostgreSQL. Run ./tests/run, which starts a server and sets it."))
+    std::env::var(VARIABLE).unwrap_or_else(|_| {
+        panic!("{VARIABLE} is not set, so nothing was tested on PostgreSQL. Run ./tests/run, which starts a server and sets it.")
+    })
 }
 
 fn of_database(server: &str, name: &str) -> String {
@@ -155,7 +157,9 @@ fn of_database(server: &str, name: &str) -> String {
 }
 
 async fn admin(server: &str) -> PgConnection {
-    PgConnection::connect(server).await.unwrap_or_else(|error| panic!("{VARIABLE} names a server that does not answer ({error}). Run ./tests/run."))
+    PgConnection::connect(server)
+        .await
+        .unwrap_or_else(|error| panic!("{VARIABLE} names a server that does not answer ({error}). Run ./tests/run."))
 }
 
 /// A migrated database to copy, made once per process; sweeps what dead processes left.
@@ -179,7 +183,11 @@ async fn template(server: &str) -> &'static str {
 }
 
 async fn leftovers(admin: &mut PgConnection) -> Vec<String> {
-    let names: Vec<String> = sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE $1").bind(format!("{PREFIX}%")).fetch_all(admin).await.unwrap();
+    let names: Vec<String> = sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE $1")
+        .bind(format!("{PREFIX}%"))
+        .fetch_all(admin)
+        .await
+        .unwrap();
     let is_dead = |name: &String| {
         let process = name.trim_start_matches(PREFIX).split('_').next().unwrap_or_default();
         !std::path::Path::new("/proc").join(process).exists()

@@ -6,8 +6,22 @@ use serde_json::Value;
 
 /// Texts of the tests that must never stand in an event: names, addresses, parameters, reasons.
 const TEXTS: [&str; 16] = [
-    "Alice", "Liu", "Bob Stone", "Carol", "Diaz", "Dave Marsh", "Erin", "@example.com", "U0BOB", "U0CAROL", "customers", "partner-drop", "FIN-482", "airflow",
-    "120000", "Quarterly",
+    "Alice",
+    "Liu",
+    "Bob Stone",
+    "Carol",
+    "Diaz",
+    "Dave Marsh",
+    "Erin",
+    "@example.com",
+    "U0BOB",
+    "U0CAROL",
+    "customers",
+    "partner-drop",
+    "FIN-482",
+    "airflow",
+    "120000",
+    "Quarterly",
 ];
 
 /// Recomputes every hash of the log, independently of the code that wrote it.

@@ -1,3 +1,5 @@
+//! Owns the examples and the traps of the parent module; never needs more than its public face.
+
 use super::*;
 use serde_json::{Value, json};
 

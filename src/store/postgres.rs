@@ -64,7 +64,8 @@ pub(super) async fn listen(url: String, own: String, bell: Arc<Bell>) {
                 pause = FIRST_PAUSE;
                 // From here on nothing is missed; before, everything may have been.
                 bell.ring(Changed::All);
-                while let Ok(notification) = listener.recv().await {
+                // `recv` would connect again by itself and hide that something was missed; `try_recv` tells.
+                while let Ok(Some(notification)) = listener.try_recv().await {
                     for changed in from_payload(notification.payload(), &own) {
                         bell.ring(changed);
                     }
@@ -84,7 +85,6 @@ async fn connect_listener(url: &str) -> Result<PgListener, sqlx::Error> {
     let pool = PoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5)).connect_with(options).await?;
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.ignore_pool_close_event(true);
-    // A silent reconnect would hide that notifications were missed.
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
     Ok(listener)

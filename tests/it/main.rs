@@ -5,5 +5,6 @@
 mod architecture;
 mod authorization;
 mod slack;
+mod store;
 mod story;
 mod support;

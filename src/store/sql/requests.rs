@@ -159,7 +159,7 @@ pub(in crate::store) async fn list(
     if let Some(before) = before {
         query.push(" AND id < ").push_bind(before.as_str());
     }
-    if let Some(client) = &filter.client {
+    for client in [&filter.client, &filter.visible_to_client].into_iter().flatten() {
         query.push(" AND client_id = ").push_bind(client.as_str());
     }
     if let Some(action) = &filter.action {

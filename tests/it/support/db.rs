@@ -4,8 +4,7 @@
 //! Never skips: without a PostgreSQL server its tests fail, and say what to run.
 
 use countersign::store::{Store, StoreOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Execute as _, PgConnection, Row as _};
-use std::str::FromStr as _;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -38,7 +37,7 @@ pub(crate) use both_databases;
 
 /// A migrated database of one test; gone when dropped.
 #[derive(Debug)]
-pub struct TestDatabase {
+pub(crate) struct TestDatabase {
     url: String,
     kind: Kind,
 }
@@ -51,7 +50,7 @@ enum Kind {
 
 impl TestDatabase {
     /// An SQLite file.
-    pub async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let directory = TempDir::new().unwrap();
         let url = format!("sqlite://{}", directory.path().join("test.db").display());
         let store = Store::open(&url).await.unwrap();
@@ -61,7 +60,7 @@ impl TestDatabase {
     }
 
     /// A PostgreSQL database.
-    pub async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let server = server();
         let template = template(&server).await;
@@ -74,55 +73,61 @@ impl TestDatabase {
     }
 
     /// Its address.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
     /// It is PostgreSQL.
-    pub fn is_postgres(&self) -> bool {
+    pub(crate) fn is_postgres(&self) -> bool {
         matches!(self.kind, Kind::Postgres { .. })
     }
 
     /// A store on it.
-    pub async fn store(&self) -> Store {
+    pub(crate) async fn store(&self) -> Store {
         Store::open(&self.url).await.unwrap()
     }
 
     /// A store on it, with other sizes.
-    pub async fn store_with(&self, options: StoreOptions) -> Store {
+    pub(crate) async fn store_with(&self, options: StoreOptions) -> Store {
         Store::open_with(&self.url, options).await.unwrap()
     }
 
     /// Runs statements past the store, as somebody does who owns the database. Answers with the database's message when it refuses.
-    pub async fn tamper(&self, sql: &str) -> Result<(), String> {
-        fn message(error: &sqlx::Error) -> String {
-            error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
-        }
+    pub(crate) async fn tamper(&self, sql: &str) -> Result<(), String> {
         // The texts stand in the tests.
         let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-        if self.is_postgres() {
+        let result = if self.is_postgres() {
             let mut connection = PgConnection::connect(&self.url).await.unwrap();
-            sql.execute(&mut connection).await.map_err(|error| message(&error))?;
-            connection.close().await.unwrap();
+            sql.execute(&mut connection).await.map(drop)
         } else {
-            let options = sqlx::sqlite::SqliteConnectOptions::from_str(&self.url).unwrap();
-            let mut connection = options.connect().await.unwrap();
-            sql.execute(&mut connection).await.map_err(|error| message(&error))?;
-            connection.close().await.unwrap();
-        }
-        Ok(())
+            let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+            sql.execute(&mut connection).await.map(drop)
+        };
+        result.map_err(|error| error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned()))
     }
 
     /// The first column of every row, as text.
-    pub async fn texts(&self, sql: &str) -> Vec<String> {
-        let sql = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+        // The texts stand in the tests.
+        let sql = AssertSqlSafe(sql.to_owned());
         if self.is_postgres() {
             let mut connection = PgConnection::connect(&self.url).await.unwrap();
-            sql.fetch_all(&mut connection).await.unwrap().iter().map(|row| row.get(0)).collect()
+            sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap()
         } else {
-            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
-            let sql = sqlx::query(AssertSqlSafe(sql.sql().as_str().to_owned()));
-            sql.fetch_all(&mut connection).await.unwrap().iter().map(|row| row.get(0)).collect()
+            let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap()
+        }
+    }
+
+    /// Whether the database understands a statement.
+    pub(crate) async fn prepares(&self, sql: &str) -> Result<(), String> {
+        let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
+        if self.is_postgres() {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            connection.prepare(sql).await.map(drop).map_err(|error| error.to_string())
+        } else {
+            let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+            connection.prepare(sql).await.map(drop).map_err(|error| error.to_string())
         }
     }
 }

@@ -1,0 +1,12 @@
+//! The store's conformance suite: every method, on both databases.
+
+mod clients;
+mod deliveries;
+mod failures;
+mod fixtures;
+mod log;
+mod races;
+mod requests;
+mod schema;
+mod small;
+mod taps;

@@ -10,7 +10,7 @@ pub enum StoreError {
     #[error("too many writes are waiting")]
     Busy,
     /// The database cannot be used now, with a code for logs and metrics. When the connection broke during a commit
-    /// (`connection_lost`), the commit may have happened: the version guard and the idempotency key make a repeat safe.
+    /// (`connection_lost`, `io`), the commit may have happened: the version guard and the idempotency key make a repeat safe.
     #[error("the database is unavailable ({code})")]
     Unavailable {
         /// What is wrong with it.
@@ -92,13 +92,13 @@ pub(super) enum Trouble {
 pub(super) fn trouble(error: &sqlx::Error) -> Trouble {
     let sqlx::Error::Database(database) = error else {
         return match error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed => {
-                Trouble::Database("connection_lost")
-            }
             sqlx::Error::PoolTimedOut => Trouble::Database("pool_timed_out"),
-            sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed | sqlx::Error::InvalidSavePointStatement => {
-                Trouble::Database("connection_lost")
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::BeginFailed => Trouble::Database("connection_lost"),
             _ => Trouble::Job,
         };
     };
@@ -107,8 +107,10 @@ pub(super) fn trouble(error: &sqlx::Error) -> Trouble {
     if code.len() == 5 {
         return match &code[..2] {
             "08" | "57" | "58" => Trouble::Database("connection_lost"),
+            "28" | "3D" => Trouble::Database("connection_refused"),
             "53" => Trouble::Database("out_of_space"),
             "40" => Trouble::Collision,
+            "55" => Trouble::Database("locked"),
             "25" => Trouble::Database("read_only"),
             _ => Trouble::Job,
         };

@@ -175,7 +175,7 @@ impl Store {
             (backend, Writing { writer: tokio::spawn(writer.run(queue)), listener: None })
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let writer =
-                postgres::sql::writer::Writer::connect(postgres::connect(url)?, events.clone(), Arc::clone(&bell), tag.clone()).await?;
+                postgres::sql::writer::Writer::connect(postgres::writer(url)?, events.clone(), Arc::clone(&bell), tag.clone()).await?;
             let backend = Backend::Postgres(postgres::readers(url, &options)?);
             let listener = tokio::spawn(postgres::listen(url.to_owned(), tag, Arc::clone(&bell)));
             (backend, Writing { writer: tokio::spawn(writer.run(queue)), listener: Some(listener) })

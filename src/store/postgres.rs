@@ -41,6 +41,11 @@ pub(super) fn connect(url: &str) -> Result<PgConnectOptions, StoreError> {
     Ok(options.application_name("countersign").statement_cache_capacity(256).disable_statement_logging())
 }
 
+/// Options of the one connection that writes. A replica that hangs while it holds the log's head must not stop the others for ever.
+pub(super) fn writer(url: &str) -> Result<PgConnectOptions, StoreError> {
+    Ok(connect(url)?.options([("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "30s")]))
+}
+
 /// The pool that reads.
 pub(super) fn readers(url: &str, options: &StoreOptions) -> Result<sqlx::Pool<Db>, StoreError> {
     Ok(PoolOptions::new()

@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 use std::time::Duration;
 
 /// How long repeats are counted.
-pub(super) const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const WINDOW: Duration = Duration::from_mins(1);
 
 /// What a refusal was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

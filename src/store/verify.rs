@@ -80,14 +80,12 @@ impl Verifier {
     /// `BadHeadSignature`.
     pub fn new(mut heads: Vec<SignedHead>, is_signed: impl Fn(&[u8], &SignedHead) -> bool) -> Result<Self, Finding> {
         heads.sort_by_key(|head| std::cmp::Reverse(head.head.seq));
-        match heads.iter().rfind(|head| !is_signed(&head.head.signed_bytes(head.at), head)) {
-            Some(bad) => Err(Finding { seq: bad.head.seq, flaw: Flaw::BadHeadSignature }),
-            None => {
-                // A head of an empty log anchors nothing.
-                heads.retain(|signed| signed.head.seq > 0);
-                Ok(Self { head: Head::EMPTY, heads, anchored: None })
-            }
+        if let Some(bad) = heads.iter().rfind(|head| !is_signed(&head.head.signed_bytes(head.at), head)) {
+            return Err(Finding { seq: bad.head.seq, flaw: Flaw::BadHeadSignature });
         }
+        // A head of an empty log anchors nothing.
+        heads.retain(|signed| signed.head.seq > 0);
+        Ok(Self { head: Head::EMPTY, heads, anchored: None })
     }
 
     /// Takes the next row.

@@ -5,6 +5,7 @@
 use super::bulk::Bulk;
 use super::{Conn, Db, Pool};
 use crate::domain::audit::{Head, Prepared, Sealed};
+use crate::domain::ids::RequestId;
 use crate::store::audit::{AuditFilter, RawEvent};
 use crate::store::error::StoreError;
 use crate::store::heads::HeadRow;
@@ -52,7 +53,7 @@ pub(super) async fn append(conn: &mut Conn, events: &[Cow<'_, Prepared>]) -> Res
                 .bind(event.kind.as_str())
                 .bind(event.actor.kind())
                 .bind(event.actor.id())
-                .bind(event.request.as_ref().map(|id| id.as_str()))
+                .bind(event.request.as_ref().map(RequestId::as_str))
                 .bind(sealed.event.as_str())
                 .bind(sealed.leaf.as_slice())
                 .bind(sealed.chain.as_slice());

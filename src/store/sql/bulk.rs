@@ -51,11 +51,8 @@ impl Bulk {
                 position += 1;
                 // SQLite finds a numbered placeholder by a linear search through their names: with 64 rows that is most of the statement's time.
                 let placeholder = if DIALECT.numbered_placeholders { format!("${position}") } else { "?".to_owned() };
-                if cast.is_empty() {
-                    text.push_str(&placeholder);
-                } else {
-                    text.push_str(&format!("CAST({placeholder} AS {cast})"));
-                }
+                let parts: &[&str] = if cast.is_empty() { &[&placeholder] } else { &["CAST(", &placeholder, " AS ", cast, ")"] };
+                text.extend(parts.iter().copied());
             }
             text.push(')');
         }

@@ -41,6 +41,6 @@ pub(in crate::store) fn every_text() -> Vec<String> {
         .iter()
         .flat_map(|texts| texts.iter().map(|text| (*text).to_owned()))
         .chain(bulks.iter().flat_map(|bulk| [bulk.write(1), bulk.write(3)]))
-        .chain(claims.iter().map(|text| text.to_string()))
+        .chain(claims.iter().map(ToString::to_string))
         .collect()
 }

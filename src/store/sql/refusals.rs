@@ -4,6 +4,7 @@
 
 use super::{Conn, Db};
 use crate::domain::audit::Entry;
+use crate::domain::ids::RequestId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::refusals::{Counted, WINDOW, to_entry};
@@ -24,7 +25,7 @@ pub(super) async fn count(conn: &mut Conn, key: &str, entry: &Entry, at: Timesta
         .bind(at.as_millis())
         .bind(entry.kind.as_str())
         .bind(actor)
-        .bind(entry.request.as_ref().map(|id| id.as_str()))
+        .bind(entry.request.as_ref().map(RequestId::as_str))
         .bind(data)
         .fetch_one(&mut *conn)
         .await?;

@@ -3,7 +3,7 @@
 use super::fixtures::{Asks, at, cancel, entry, verify};
 use crate::support::db::TestDatabase;
 use countersign::domain::audit::Kind;
-use countersign::store::{Changed, Changes, Commit, Store, StoreError, StoreOptions};
+use countersign::store::{Changed, Changes, Commit, CommitError, Store, StoreError, StoreOptions};
 use futures::future::join_all;
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn a_listener_that_was_cut_off_rings_for_everything_and_listens_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_cut_off_in_the_middle_is_answered_and_rolled_back() {
+async fn a_writer_killed_before_it_wrote_connects_again_and_nobody_notices() {
     let database = TestDatabase::postgres().await;
     let store = database.store().await;
     let request = Asks::default().store(&store).await;
@@ -77,17 +77,45 @@ async fn a_batch_cut_off_in_the_middle_is_answered_and_rolled_back() {
         let transition = cancel(request.clone(), 1);
         async move { store.commit(Commit::new(transition)).await }
     });
+    kill_the_waiting(&database).await;
+    sqlx::query("SELECT pg_advisory_unlock(4854637701)").execute(&mut holder).await.unwrap();
+    // Nothing was written before the lock, so the writer connects again and nobody notices.
+    commit.await.unwrap().unwrap();
+    assert_eq!(verify(&store).await.head.seq, 2);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_killed_in_the_middle_answers_everybody_and_writes_nothing() {
+    let database = TestDatabase::postgres().await;
+    let store = database.store().await;
+    let request = Asks::default().store(&store).await;
+    // Somebody holds the request's row, so the writer has begun and waits at the update when it is killed.
+    let mut holder = <sqlx::PgConnection as sqlx::Connection>::connect(&database.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT 1 FROM request FOR UPDATE").execute(&mut holder).await.unwrap();
+    let commit = tokio::spawn({
+        let store = store.clone();
+        let transition = cancel(request.clone(), 1);
+        async move { store.commit(Commit::new(transition)).await }
+    });
+    kill_the_waiting(&database).await;
+    let answer = commit.await.unwrap();
+    assert!(matches!(answer, Err(CommitError::Store(StoreError::Unavailable { code: "connection_lost" }))), "{answer:?}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    assert_eq!(store.request(request.id()).await.unwrap().unwrap().version(), 1);
+    store.commit(Commit::new(cancel(request, 2))).await.unwrap();
+    assert_eq!(verify(&store).await.head.seq, 2);
+    store.close().await;
+}
+
+/// Waits until a connection waits for a lock, then ends it.
+async fn kill_the_waiting(database: &TestDatabase) {
     let waiting = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while database.texts(waiting).await.is_empty() {
         assert!(std::time::Instant::now() < deadline, "the writer never waited for the lock");
     }
     database.tamper(&waiting.replace("pid::text", "pg_terminate_backend(pid)")).await.unwrap();
-    sqlx::query("SELECT pg_advisory_unlock(4854637701)").execute(&mut holder).await.unwrap();
-    // Nothing was written before the lock, so the writer connects again and nobody notices.
-    commit.await.unwrap().unwrap();
-    assert_eq!(verify(&store).await.head.seq, 2);
-    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,7 +133,7 @@ async fn a_full_sqlite_file_refuses_and_recovers_when_there_is_space() {
         {
             match result {
                 Ok(()) => acknowledged.push(id),
-                Err(countersign::store::CommitError::Store(StoreError::Unavailable { code: "out_of_space" })) => refused += 1,
+                Err(CommitError::Store(StoreError::Unavailable { code: "out_of_space" })) => refused += 1,
                 Err(other) => panic!("{other:?}"),
             }
         }

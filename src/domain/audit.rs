@@ -6,6 +6,9 @@
 //! Leaf hash: `SHA-256(0x00 ‖ event bytes)`, the leaf of RFC 6962 §2.1. Chain hash:
 //! `SHA-256(0x02 ‖ chain hash of seq − 1 ‖ leaf hash)`, 32 zero bytes before `seq` 1.
 
+mod canonical;
+pub mod verify;
+
 use crate::domain::ids::{ClientId, EventId, PersonId, RequestId};
 use crate::domain::time::Timestamp;
 use serde_json::{Map, Value};

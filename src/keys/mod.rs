@@ -8,7 +8,7 @@ mod master;
 mod signing;
 
 pub use master::{MasterKey, Purpose, SealError, Subkey};
-pub use signing::{AuditKey, GrantKey};
+pub use signing::{AuditKey, GrantKey, is_signed_by};
 
 use crate::config::KeySource;
 use secrecy::SecretString;

@@ -3,7 +3,7 @@
 //! Never mixes the two: an Ed25519 key cannot sign grants, a P-256 key cannot sign the log.
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
@@ -75,6 +75,11 @@ impl AuditKey {
     pub fn public_key(&self) -> &[u8; 32] {
         &self.public
     }
+}
+
+/// Whether `signature` is that of `message` by the Ed25519 key `public` (RFC 8032). Anything malformed is not.
+pub fn is_signed_by(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, public).verify(message, signature).is_ok()
 }
 
 pub(super) fn generate_grant() -> Option<SecretString> {

@@ -145,6 +145,10 @@ fn an_audit_key_made_elsewhere_signs_verifiably() {
     let signature = key.sign(b"head").unwrap();
     UnparsedPublicKey::new(&ED25519, key.public_key()).verify(b"head", &signature).unwrap();
     assert!(UnparsedPublicKey::new(&ED25519, key.public_key()).verify(b"tail", &signature).is_err());
+    assert!(is_signed_by(key.public_key(), b"head", &signature));
+    assert!(!is_signed_by(key.public_key(), b"tail", &signature));
+    assert!(!is_signed_by(&key.public_key()[1..], b"head", &signature));
+    assert!(!is_signed_by(key.public_key(), b"head", &[]));
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::ids::ClientId;
 use crate::domain::policy::{Finding, Policy};
 use crate::domain::time::Timestamp;
-use crate::store::{CommitError, SignedHead};
+use crate::runtime::Random;
+use crate::store::{CommitError, SignedHead, Store};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,38 +49,7 @@ impl Engine {
     /// # Errors
     /// When the name is taken or not acceptable, or an owner is missing.
     pub async fn create_client(&self, new: NewClient, by: Actor) -> Result<NewKey, Failure> {
-        if !is_client_name(&new.name) {
-            return Err(Failure::invalid("invalid_request", "/name", "must match [a-z0-9][a-z0-9._-]{0,63}"));
-        }
-        if new.scopes.contains(&Scope::RequestsWrite) && new.owner.as_deref().is_none_or(|owner| owner.trim().is_empty()) {
-            return Err(Failure::invalid(
-                "owner_required",
-                "/owner",
-                "is required with the scope requests:write: the person who answers for this client",
-            ));
-        }
-        let now = self.clock.now();
-        let client = Client {
-            id: ClientId::new(now, self.random.bytes()),
-            name: new.name,
-            owner: new.owner,
-            scopes: new.scopes,
-            may_act_for: new.may_act_for,
-            frozen_at: None,
-            void_before: None,
-            enabled: true,
-        };
-        let (key, key_id, hash, expires_at) = self.new_key(now)?;
-        let entry = Entry::new(Kind::ClientCreated, by, None)
-            .with("client", client.id.as_str())
-            .with("scopes", client.scopes.iter().map(|scope| scope.as_str().to_owned()).collect::<Vec<_>>());
-        match self.store.create_client(client.clone(), &key_id, hash, Some(expires_at), entry, now).await {
-            Ok(()) => Ok(NewKey { client, key, expires_at }),
-            Err(CommitError::Conflict | CommitError::IdempotencyTaken) => {
-                Err(Failure::Conflict { code: "name_taken", detail: "There is a client of this name already.".to_owned() })
-            }
-            Err(CommitError::Store(error)) => Err(error.into()),
-        }
+        create_client(&self.store, self.clock.now(), self.random.as_ref(), new, by).await
     }
 
     /// Makes another key for a client, for rotation.
@@ -89,18 +59,10 @@ impl Engine {
     pub async fn create_key(&self, id: &ClientId, by: Actor) -> Result<NewKey, Failure> {
         let client = self.store.client(id).await?.ok_or(Failure::NotFound("client"))?;
         let now = self.clock.now();
-        let (key, key_id, hash, expires_at) = self.new_key(now)?;
-        let entry =
-            Entry::new(Kind::ClientChanged, by, None).with("client", id.as_str()).with("change", "key_added").with("key", key_id.as_str());
+        let (key, key_id, hash, expires_at) = new_key(now, self.random.as_ref())?;
+        let entry = Entry::new(Kind::ClientChanged, by, None).with("client", id.as_str()).with("change", "key_added").with("key", key_id.as_str());
         self.store.add_key(id, &key_id, hash, Some(expires_at), entry, now).await?;
         Ok(NewKey { client, key, expires_at })
-    }
-
-    fn new_key(&self, now: Timestamp) -> Result<(SecretString, String, [u8; 32], Timestamp), Failure> {
-        let key = api_key::generate(&self.random.bytes());
-        let parsed = api_key::parse(key.expose_secret()).map_err(|_| Failure::Internal)?;
-        let key_id = parsed.id.ok_or(Failure::Internal)?;
-        Ok((key, key_id, parsed.hash, now.plus(KEY_LIFE)))
     }
 
     /// Disables a client for good; its keys stop working, its requests stay.
@@ -153,8 +115,7 @@ impl Engine {
     /// When the store fails: then the old policy stays.
     pub async fn install_policy(&self, text: &str, policy: Policy, by: Actor) -> Result<Arc<Policy>, Failure> {
         let policy = Arc::new(policy);
-        let entry =
-            Entry::new(Kind::PolicyChanged, by, None).with("policy_version", policy.version()).with("before", self.policy().version());
+        let entry = Entry::new(Kind::PolicyChanged, by, None).with("policy_version", policy.version()).with("before", self.policy().version());
         self.store.put_policy(policy.version(), text, Some(entry), self.clock.now()).await?;
         self.activate(Arc::clone(&policy));
         Ok(policy)
@@ -189,6 +150,47 @@ impl Engine {
     }
 }
 
+/// Creates a client with its first key. Apart from [`Engine`], because the command line does it without one: no key file, policy or directory is needed.
+///
+/// # Errors
+/// When the name is taken or not acceptable, or an owner is missing.
+pub async fn create_client(store: &Store, now: Timestamp, random: &(dyn Random + 'static), new: NewClient, by: Actor) -> Result<NewKey, Failure> {
+    if !is_client_name(&new.name) {
+        return Err(Failure::invalid("invalid_request", "/name", "must match [a-z0-9][a-z0-9._-]{0,63}"));
+    }
+    if new.scopes.contains(&Scope::RequestsWrite) && new.owner.as_deref().is_none_or(|owner| owner.trim().is_empty()) {
+        return Err(Failure::invalid("owner_required", "/owner", "is required with the scope requests:write: the person who answers for this client"));
+    }
+    let client = Client {
+        id: ClientId::new(now, random.bytes()),
+        name: new.name,
+        owner: new.owner,
+        scopes: new.scopes,
+        may_act_for: new.may_act_for,
+        frozen_at: None,
+        void_before: None,
+        enabled: true,
+    };
+    let (key, key_id, hash, expires_at) = new_key(now, random)?;
+    let entry = Entry::new(Kind::ClientCreated, by, None)
+        .with("client", client.id.as_str())
+        .with("scopes", client.scopes.iter().map(|scope| scope.as_str().to_owned()).collect::<Vec<_>>());
+    match store.create_client(client.clone(), &key_id, hash, Some(expires_at), entry, now).await {
+        Ok(()) => Ok(NewKey { client, key, expires_at }),
+        Err(CommitError::Conflict | CommitError::IdempotencyTaken) => {
+            Err(Failure::Conflict { code: "name_taken", detail: "There is a client of this name already.".to_owned() })
+        }
+        Err(CommitError::Store(error)) => Err(error.into()),
+    }
+}
+
+fn new_key(now: Timestamp, random: &(dyn Random + 'static)) -> Result<(SecretString, String, [u8; 32], Timestamp), Failure> {
+    let key = api_key::generate(&random.bytes());
+    let parsed = api_key::parse(key.expose_secret()).map_err(|_| Failure::Internal)?;
+    let key_id = parsed.id.ok_or(Failure::Internal)?;
+    Ok((key, key_id, parsed.hash, now.plus(KEY_LIFE)))
+}
+
 /// Why a policy was not taken.
 #[derive(Debug)]
 pub enum PolicyRefused {
@@ -203,14 +205,4 @@ fn is_client_name(name: &str) -> bool {
     (1..=64).contains(&bytes.len())
         && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-'))
         && (bytes[0].is_ascii_lowercase() || bytes[0].is_ascii_digit())
-}
-
-impl Engine {
-    /// Records that a new policy file was not taken; the old policy stays.
-    pub async fn note_policy_error(&self, code: &str) {
-        let entry = Entry::new(Kind::PolicyError, Actor::System, None).with("reason", code).with("policy_version", self.policy().version());
-        if let Err(error) = self.store.record(vec![entry], self.clock.now()).await {
-            tracing::error!(error = %error, "a policy error could not be recorded");
-        }
-    }
 }

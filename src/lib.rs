@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod chat;
+pub mod cli;
 pub mod config;
 pub mod directory;
 pub mod domain;

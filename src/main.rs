@@ -5,5 +5,5 @@
 fn main() -> std::process::ExitCode {
     // Both TLS and JWT use aws-lc-rs; an error means that it is installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    std::process::ExitCode::SUCCESS
+    countersign::cli::main()
 }

@@ -23,14 +23,25 @@ const ASKS: &str = include_str!("../../templates/demo/asks.json");
 /// The port that is tried first; any free one otherwise.
 const PORT: u16 = 8080;
 
+/// What can be chosen about the demo.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  countersign demo\n  countersign demo --port 9000")]
+pub(crate) struct Args {
+    /// Listen on this port of 127.0.0.1 [default: 8080, or a free one]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+}
+
 /// Runs the demo until Ctrl-C.
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn run(port: Option<u16>) -> anyhow::Result<()> {
+pub(crate) async fn run(port: Option<u16>) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let listener = match port {
-        Some(port) => TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port} is taken; choose another with --port"))?,
+        Some(port) => {
+            TcpListener::bind(("127.0.0.1", port)).await.with_context(|| format!("port {port} is taken; choose another with --port"))?
+        }
         None => match TcpListener::bind(("127.0.0.1", PORT)).await {
             Ok(listener) => listener,
             Err(_) => TcpListener::bind(("127.0.0.1", 0)).await?,
@@ -145,11 +156,13 @@ impl Agent {
             say(&format!("  agent   does not go on. Feedback: {}", text(&request["feedback"])));
             return Ok(());
         };
-        let by: Vec<&str> = request["reviews"].as_array().into_iter().flatten().filter_map(|review| review["person"]["name"].as_str()).collect();
+        let by: Vec<&str> =
+            request["reviews"].as_array().into_iter().flatten().filter_map(|review| review["person"]["name"].as_str()).collect();
         let by = if by.is_empty() { "policy".to_owned() } else { by.join(" and ") };
         say(&format!("  agent   approved by {by}; holds a grant until {}", text(&request["grant"]["expires_at"])));
         let parameters = if request["edited"] == true { &request["final_parameters"] } else { &request["parameters"] };
-        let redeem = || self.http.post(format!("{}/v1/grants/redeem", self.origin)).json(&json!({"token": token, "parameters": parameters}));
+        let redeem =
+            || self.http.post(format!("{}/v1/grants/redeem", self.origin)).json(&json!({"token": token, "parameters": parameters}));
         let redeemed = self.send(redeem()).await?;
         if redeemed["jti"].is_null() {
             say(&format!("  agent   redeem refused: {}", text(&redeemed["detail"])));

@@ -18,10 +18,9 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// # Errors
 /// What keeps it from starting, or what ended it.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     logging::start();
-    let around =
-        Surroundings { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), sessions: Sessions::default(), demo: None };
+    let around = Surroundings { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), sessions: Sessions::default(), demo: None };
     let built = app::build(&config, around).await?;
     let listener = TcpListener::bind(config.server.listen).await.with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let metrics = match config.server.metrics_listen {

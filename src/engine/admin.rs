@@ -60,7 +60,8 @@ impl Engine {
         let client = self.store.client(id).await?.ok_or(Failure::NotFound("client"))?;
         let now = self.clock.now();
         let (key, key_id, hash, expires_at) = new_key(now, self.random.as_ref())?;
-        let entry = Entry::new(Kind::ClientChanged, by, None).with("client", id.as_str()).with("change", "key_added").with("key", key_id.as_str());
+        let entry =
+            Entry::new(Kind::ClientChanged, by, None).with("client", id.as_str()).with("change", "key_added").with("key", key_id.as_str());
         self.store.add_key(id, &key_id, hash, Some(expires_at), entry, now).await?;
         Ok(NewKey { client, key, expires_at })
     }
@@ -115,7 +116,8 @@ impl Engine {
     /// When the store fails: then the old policy stays.
     pub async fn install_policy(&self, text: &str, policy: Policy, by: Actor) -> Result<Arc<Policy>, Failure> {
         let policy = Arc::new(policy);
-        let entry = Entry::new(Kind::PolicyChanged, by, None).with("policy_version", policy.version()).with("before", self.policy().version());
+        let entry =
+            Entry::new(Kind::PolicyChanged, by, None).with("policy_version", policy.version()).with("before", self.policy().version());
         self.store.put_policy(policy.version(), text, Some(entry), self.clock.now()).await?;
         self.activate(Arc::clone(&policy));
         Ok(policy)
@@ -154,12 +156,22 @@ impl Engine {
 ///
 /// # Errors
 /// When the name is taken or not acceptable, or an owner is missing.
-pub async fn create_client(store: &Store, now: Timestamp, random: &(dyn Random + 'static), new: NewClient, by: Actor) -> Result<NewKey, Failure> {
+pub async fn create_client(
+    store: &Store,
+    now: Timestamp,
+    random: &(dyn Random + 'static),
+    new: NewClient,
+    by: Actor,
+) -> Result<NewKey, Failure> {
     if !is_client_name(&new.name) {
         return Err(Failure::invalid("invalid_request", "/name", "must match [a-z0-9][a-z0-9._-]{0,63}"));
     }
     if new.scopes.contains(&Scope::RequestsWrite) && new.owner.as_deref().is_none_or(|owner| owner.trim().is_empty()) {
-        return Err(Failure::invalid("owner_required", "/owner", "is required with the scope requests:write: the person who answers for this client"));
+        return Err(Failure::invalid(
+            "owner_required",
+            "/owner",
+            "is required with the scope requests:write: the person who answers for this client",
+        ));
     }
     let client = Client {
         id: ClientId::new(now, random.bytes()),
@@ -189,6 +201,16 @@ fn new_key(now: Timestamp, random: &(dyn Random + 'static)) -> Result<(SecretStr
     let parsed = api_key::parse(key.expose_secret()).map_err(|_| Failure::Internal)?;
     let key_id = parsed.id.ok_or(Failure::Internal)?;
     Ok((key, key_id, parsed.hash, now.plus(KEY_LIFE)))
+}
+
+impl Engine {
+    /// Records that a new policy file was not taken; the old policy stays.
+    pub async fn note_policy_error(&self, code: &str) {
+        let entry = Entry::new(Kind::PolicyError, Actor::System, None).with("reason", code).with("policy_version", self.policy().version());
+        if let Err(error) = self.store.record(vec![entry], self.clock.now()).await {
+            tracing::error!(error = %error, "a policy error could not be recorded");
+        }
+    }
 }
 
 /// Why a policy was not taken.

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod authorization;
+mod cli;
 mod slack;
 mod store;
 mod story;

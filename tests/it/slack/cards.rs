@@ -27,6 +27,7 @@ pub(crate) fn pending() -> Card {
         phase: Phase::Pending,
         action: "db.export".to_owned(),
         target: Some("prod/customers (table)".to_owned()),
+        resource: None,
         environment: Some("prod".to_owned()),
         client: "exporter-bot".to_owned(),
         on_behalf_of: Some("alice@example.com".to_owned()),

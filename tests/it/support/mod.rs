@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod clock;
 pub(crate) mod db;
+pub(crate) mod fake_api;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod slack;

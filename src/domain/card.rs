@@ -8,7 +8,7 @@ use crate::domain::digest::Digest;
 use crate::domain::edit::{self, Change};
 use crate::domain::ids::RequestId;
 use crate::domain::mask;
-use crate::domain::request::{DecidedBy, Decision, Grant, GrantReason, OutcomeStatus, Request, State};
+use crate::domain::request::{DecidedBy, Decision, Grant, GrantReason, OutcomeStatus, Request, State, said};
 use crate::domain::seats::SeatSpec;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
@@ -233,11 +233,7 @@ impl Card {
         let mut context = ask.context.clone().unwrap_or_default();
         let source = masking.member(&mut context, "source");
         let data_scope = masking.member(&mut context, "data_scope");
-        let context = (!context.is_empty()).then(|| {
-            let masked = mask::mask_parameters(&context, &[]);
-            masking.count += masked.count;
-            pretty(&masked.value)
-        });
+        let context = (!context.is_empty()).then(|| pretty(&masking.object(&context)));
         let resource = masking.rest(ask.resource.as_ref());
         let filling = request.filling();
         let name_of = |person: &crate::domain::ids::PersonId| {
@@ -271,7 +267,7 @@ impl Card {
             })
             .collect();
         let phase = phase(request, around, now, &mut masking, &name_of);
-        let texts = [ask.summary.as_deref(), ask.justification.as_deref(), source.as_deref(), data_scope.as_deref()];
+        let texts = [ask.summary.as_deref(), ask.justification.as_deref(), source.as_deref(), data_scope.as_deref(), context.as_deref()];
         let shown_resource = ask.resource.as_ref().map(pretty).unwrap_or_default();
         let flags = texts
             .into_iter()
@@ -310,7 +306,11 @@ impl Card {
             reviews,
             may_approve: ask.allows(Allowed::Approve),
             needs_comment: request.requirements().needs_comment(),
-            deny_options: ask.deny_options.clone(),
+            deny_options: ask
+                .deny_options
+                .iter()
+                .map(|option| DenyOption { name: option.name.clone(), title: masking.text(&option.title) })
+                .collect(),
             warnings: flags.notices(),
             masked: masking.count,
         }
@@ -357,18 +357,22 @@ impl Masking {
         if rest.is_empty() {
             return None;
         }
-        let masked = mask::mask_parameters(&rest, &[]);
-        self.count += masked.count;
-        Some(pretty(&masked.value))
+        Some(pretty(&self.object(&rest)))
     }
 
     /// Takes a member out of the free object and shows it on its own.
     fn member(&mut self, object: &mut Map<String, Value>, name: &str) -> Option<String> {
-        let text = match object.remove(name)? {
-            Value::String(text) => text,
-            other => other.to_string(),
-        };
-        Some(self.text(&text))
+        match object.remove(name)? {
+            Value::String(text) => Some(self.text(&text)),
+            // A structure has names of its own that may announce secrets.
+            other => Some(self.object(&Map::from_iter([(name.to_owned(), other)])).remove(name)?.to_string()),
+        }
+    }
+
+    fn object(&mut self, object: &Map<String, Value>) -> Map<String, Value> {
+        let masked = mask::mask_parameters(object, &[]);
+        self.count += masked.count;
+        masked.value
     }
 }
 
@@ -391,6 +395,13 @@ fn target(kind: Option<&str>, id: Option<&str>) -> Option<String> {
         (None, Some(text)) | (Some(text), None) => Some(text.to_owned()),
         (None, None) => None,
     }
+}
+
+/// Title of the deny option that the denial named.
+fn chosen_option(request: &Request) -> Option<&str> {
+    let denial = request.reviews().iter().rev().find(|review| review.decision == Decision::Deny)?;
+    let options = &request.asked().ask.deny_options;
+    options.iter().find(|option| Some(&option.name) == denial.option.as_ref()).map(|option| option.title.as_str())
 }
 
 fn phase(
@@ -423,7 +434,8 @@ fn phase(
             }),
         },
         State::Denied { at, by, reason, .. } => {
-            Phase::Denied { by: names(by).into_iter().next(), at: *at, reason: reason.as_deref().map(|reason| masking.text(reason)) }
+            let reason = said(chosen_option(request), reason.as_deref());
+            Phase::Denied { by: names(by).into_iter().next(), at: *at, reason: reason.map(|reason| masking.text(&reason)) }
         }
         State::Expired { at } => Phase::Expired { at: *at },
         State::Cancelled { at, reason, .. } => Phase::Cancelled { at: *at, reason: reason.as_deref().map(|reason| masking.text(reason)) },

@@ -3,9 +3,27 @@
 //! Its only constructor is `verify`; an unverified name cannot vote, because no event takes one. No setting lifts
 //! what is checked here, and everything unknown is a no. Never asks a directory: its answer is an argument.
 //!
-//! ```compile_fail
+//! A proof cannot be made otherwise, not even from another proof:
+//! ```compile_fail,E0451
 //! use countersign::domain::reviewer::VerifiedReviewer;
-//! let forged = VerifiedReviewer { person: todo!() };
+//! fn forge(proof: VerifiedReviewer) -> VerifiedReviewer {
+//!     VerifiedReviewer { version: 7, ..proof }
+//! }
+//! ```
+//! nor be changed:
+//! ```compile_fail,E0616
+//! use countersign::domain::reviewer::VerifiedReviewer;
+//! fn forge(mut proof: VerifiedReviewer) {
+//!     proof.version = 7;
+//! }
+//! ```
+//! while reading it compiles, so that the two above fail for their own reason:
+//! ```
+//! use countersign::domain::{ids::PersonId, reviewer::VerifiedReviewer};
+//! fn read(mut proof: VerifiedReviewer) -> PersonId {
+//!     proof = proof.clone();
+//!     proof.person().clone()
+//! }
 //! ```
 
 use crate::domain::ids::{PersonId, RequestId};
@@ -133,8 +151,10 @@ impl VerifiedReviewer {
         }
         let candidate = person.candidate();
         let is_owner = circumstances.owner.as_ref().is_some_and(|owner| owner.id == person.id);
-        let is_behalf = request.asked().on_behalf_of.as_ref().is_some_and(|behalf| behalf.id == person.id);
-        let could_fill = seats::can_fill_any(&requirements.seats, &candidate);
+        let is_behalf = is_on_behalf_of(request, person);
+        // A seat that only the edited parameters would add makes nobody a reviewer of the request as it stands.
+        let could_fill = seats::can_fill_any(&requirements.seats, &candidate)
+            && (decision != Decision::Edit || seats::can_fill_any(&request.requirements().seats, &candidate));
         let standing = if could_fill && !is_owner && !is_behalf {
             Standing::Seat(relied_groups(requirements, &candidate))
         } else if is_behalf {
@@ -142,13 +162,13 @@ impl VerifiedReviewer {
         } else if is_owner {
             Standing::Owner
         } else {
-            return Err(Ineligible::NoSeat(requirements.describe_seats()));
+            return Err(Ineligible::NoSeat(request.requirements().describe_seats()));
         };
         match decision {
             // A no, and a remark, may come from all who could fill a seat, the owner and the person it is for.
             Decision::Deny | Decision::Comment => {}
             Decision::Approve | Decision::Edit => {
-                may_approve(request, person, requirements, circumstances, facts, &standing)?;
+                may_approve(person, requirements, circumstances, facts, &standing)?;
                 // An edit voids the earlier approvals, so every seat is open for it.
                 let seated = if decision == Decision::Edit { Vec::new() } else { others(request, &person.id) };
                 if !seats::can_fill_open(&requirements.seats, &seated, &candidate) {
@@ -228,18 +248,23 @@ pub fn still_approves(
         return Err("not_eligible");
     }
     let is_owner = circumstances.owner.as_ref().is_some_and(|owner| owner.id == person.id);
-    let is_behalf = request.asked().on_behalf_of.as_ref().is_some_and(|behalf| behalf.id == person.id);
-    let standing = match (is_behalf, is_owner) {
+    let standing = match (is_on_behalf_of(request, person), is_owner) {
         (true, _) => Standing::OnBehalfOf,
         (false, true) => Standing::Owner,
         (false, false) => Standing::Seat(Vec::new()),
     };
-    may_approve(request, person, requirements, circumstances, facts, &standing).map_err(|reason| reason.code())?;
+    may_approve(person, requirements, circumstances, facts, &standing).map_err(|reason| reason.code())?;
     Ok(candidate)
 }
 
+/// Whether the request is for this person. By e-mail too: a directory that gave them a new key, hence a new pseudonym,
+/// does not make them somebody else, and a mistake here only takes an approval away.
+fn is_on_behalf_of(request: &Request, person: &Person) -> bool {
+    let behalf = request.asked().on_behalf_of.as_ref();
+    behalf.is_some_and(|behalf| behalf.id == person.id || behalf.email.eq_ignore_ascii_case(&person.email))
+}
+
 fn may_approve(
-    _request: &Request,
     person: &Person,
     requirements: &Requirements,
     circumstances: &Circumstances,

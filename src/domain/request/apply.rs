@@ -3,13 +3,15 @@
 //! One exhaustive `match`, no wildcard over states: a new state or event does not compile until every pair is judged.
 
 use super::review::{Act, Decision, Recheck, Review};
-use super::{Approval, DecidedBy, Effect, Grant, Minted, Outcome, Refused, Request, State, Status, Transition, feedback};
+use super::{Approval, DecidedBy, Effect, Grant, GrantReason, Minted, Outcome, Refused, Request, State, Status, Transition, feedback};
 use crate::domain::ask::Allowed;
 use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::digest::{self, Digest};
 use crate::domain::ids::{ClientId, GrantId, PersonId, ReviewId};
-use crate::domain::policy::{Effect as PolicyEffect, Requirements};
+use crate::domain::json;
+use crate::domain::policy::{Effect as PolicyEffect, Require, Requirements};
 use crate::domain::reviewer::{Standing, VerifiedReviewer};
+use crate::domain::seats::Candidate;
 use crate::domain::time::Timestamp;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -98,27 +100,25 @@ impl Request {
     #[must_use]
     pub fn already_decided(&self) -> Refused {
         let status = self.status();
-        let names = |decision: &[Decision]| {
-            let names: Vec<&str> = self
-                .reviews()
-                .iter()
-                .filter(|review| decision.contains(&review.decision) && (review.counts || review.decision == Decision::Deny))
-                .map(|review| review.name.as_str())
-                .collect();
+        let names = |people: &[PersonId]| {
+            let names: Vec<&str> = people.iter().map(|person| self.name_of(person)).collect();
             names.join(" and ")
         };
         let sentence = match self.state() {
             State::Pending => "This request is not decided yet.".to_owned(),
-            State::Approved(Approval { by: DecidedBy::People { .. }, .. }) => {
-                format!("Already approved by {}.", names(&[Decision::Approve, Decision::Edit]))
-            }
+            State::Approved(Approval { by: DecidedBy::People { people }, .. }) => format!("Already approved by {}.", names(people)),
             State::Approved(_) => "Already approved by policy.".to_owned(),
-            State::Denied { by: DecidedBy::People { .. }, .. } => format!("Already denied by {}.", names(&[Decision::Deny])),
+            State::Denied { by: DecidedBy::People { people }, .. } => format!("Already denied by {}.", names(people)),
             State::Denied { .. } => "Already denied by policy.".to_owned(),
             State::Expired { .. } => "This request expired; nobody decided in time.".to_owned(),
             State::Cancelled { .. } => "The caller took this request back.".to_owned(),
         };
         Refused::AlreadyDecided(sentence, status)
+    }
+
+    /// A reviewer's name as it was at their last review; the pseudonym of somebody who never reviewed.
+    fn name_of<'a>(&'a self, person: &'a PersonId) -> &'a str {
+        self.reviews().iter().rev().find(|review| review.person() == person).map_or(person.as_str(), |review| review.name.as_str())
     }
 
     fn next(mut self, state: State, events: Vec<Entry>, effects: Vec<Effect>, at: Timestamp) -> Transition {
@@ -180,6 +180,13 @@ impl Request {
             return Err(Refused::NoGrant(reason));
         }
         let State::Approved(mut approval) = self.live.state.clone() else { return Err(Refused::NotApproved) };
+        if minted.expires_at <= now {
+            // `exp` has whole seconds: in the last one before the approval lapses there is no token left to make.
+            return Err(Refused::NoGrant(GrantReason::Lapsed));
+        }
+        if minted.expires_at > approval.valid_until {
+            return Err(Refused::Stale);
+        }
         if let Grant::Minted(present) = &approval.grant
             && present.expires_at > now
         {
@@ -203,6 +210,9 @@ impl Request {
         let Grant::Minted(minted) = &approval.grant else { return Err(Refused::Superseded) };
         if minted.jti != *jti {
             return Err(Refused::Superseded);
+        }
+        if minted.expires_at <= now {
+            return Err(Refused::NoGrant(GrantReason::Lapsed));
         }
         let event = self
             .entry(Kind::GrantRedeemed, Actor::Client(by.clone()))
@@ -233,6 +243,9 @@ impl Request {
         );
         if let Some(detail) = &outcome.detail {
             event = event.with("detail_commitment", self.commit_text(detail));
+        }
+        if !outcome.touched.is_empty() {
+            event = event.with("touched_commitment", self.commit_text(&String::from_utf8_lossy(&json::canonical_of(&outcome.touched))));
         }
         approval.outcome = Some(outcome);
         Ok(self.next(State::Approved(approval), vec![event], vec![Effect::Redraw], now))
@@ -324,11 +337,15 @@ impl Reviewing {
             return Err(Refused::NotOffered("edit"));
         }
         let schema = request.asked.ask.edit_schema.as_ref().ok_or(Refused::NotOffered("edit"))?;
-        schema.check(request.parameters(), parameters, request.live.requirements.edit.as_deref()).map_err(Refused::EditOutOfBounds)?;
+        let requirements = request.live.requirements.stricter(&evaluation.requirements);
+        // A rule that the new parameters fall under may forbid what the old ones allowed to change.
+        schema.check(request.parameters(), parameters, requirements.edit.as_deref()).map_err(Refused::EditOutOfBounds)?;
         if evaluation.effect == PolicyEffect::Deny {
             return Err(Refused::EditDeniedByPolicy(evaluation.explanation.clone()));
         }
-        let requirements = request.live.requirements.stricter(&evaluation.requirements);
+        if let Some(missing) = missing_of_caller(&request, &requirements) {
+            return Err(Refused::EditDeniedByPolicy(format!("they need {missing}, which the caller did not give.")));
+        }
         self.demand_comment(&requirements)?;
         if !self.reviewer.was_judged_by(&requirements) {
             return Err(Refused::Stale);
@@ -345,16 +362,31 @@ impl Reviewing {
         }
         request.live.past_digests.push(before.clone());
         request.live.final_parameters = Some(parameters.clone());
-        request.live.requirements = requirements;
+        let known = std::mem::replace(&mut request.live.requirements, requirements);
         let review = self.review(&request, Decision::Edit, None, true);
         let edited = request
             .entry(Kind::RequestEdited, Actor::Person(self.reviewer.person().clone()))
             .with("review", review.id.as_str())
             .with("digest_before", before.to_string())
             .with("digest", request.live.digest.to_string())
+            .with("rules", evaluation.rules.clone())
             .with("voided", voided);
+        let mut events = vec![edited];
+        events.extend(evaluation.errors.iter().map(|error| {
+            request
+                .entry(Kind::PolicyError, Actor::System)
+                .with("rule", error.rule.clone())
+                .with("policy_version", request.asked.policy.version.clone())
+        }));
         request.live.reviews.push(review.clone());
-        self.settle(request, review, vec![edited])
+        let mut transition = self.settle(request, review, events)?;
+        // The people of seats that this edit added must get to see the request.
+        let new: Vec<_> =
+            transition.after.live.requirements.destinations.iter().filter(|at| !known.destinations.contains(at)).cloned().collect();
+        if !new.is_empty() && transition.after.status() == Status::Pending {
+            transition.effects.push(Effect::Post(new));
+        }
+        Ok(transition)
     }
 
     fn remark(self, mut request: Request) -> Transition {
@@ -366,21 +398,29 @@ impl Reviewing {
 
     /// Counts the seats with the new approval in place, and decides when they are filled.
     fn settle(self, mut request: Request, review: Review, mut events: Vec<Entry>) -> Result<Transition, Refused> {
-        let mut dropped = Vec::new();
-        if request.filling().is_complete() {
-            dropped = self.recheck_earlier(&mut request)?;
-        }
-        let complete = request.filling().is_complete();
         let mut recorded = self.recorded(&request, &review);
-        if !dropped.is_empty() {
-            recorded = recorded.with("dropped", dropped);
+        if request.filling().is_complete() {
+            let (confirmed, dropped) = self.recheck_earlier(&mut request)?;
+            for (name, people) in [("confirmed", confirmed), ("dropped", dropped)] {
+                if !people.is_empty() {
+                    recorded = recorded.with(name, people);
+                }
+            }
         }
+        let filling = request.filling();
+        let complete = filling.is_complete();
         events.insert(0, recorded);
         let mut effects = vec![Effect::Reviewed(review), Effect::Redraw];
         if !complete {
             return Ok(request.next(State::Pending, events, effects, self.now));
         }
-        let people: Vec<PersonId> = request.approvals().map(|review| review.person().clone()).collect();
+        // Only those who sit: somebody's groups may have changed so that their approval is one too many.
+        let people: Vec<PersonId> = request
+            .approvals()
+            .map(Review::person)
+            .filter(|person| filling.filled_by.iter().flatten().any(|seated| seated == *person))
+            .cloned()
+            .collect();
         events.push(
             request
                 .entry(Kind::RequestApproved, Actor::Person(self.reviewer.person().clone()))
@@ -395,26 +435,38 @@ impl Reviewing {
     }
 
     /// Whoever approved earlier and fails now no longer fills a seat. Without an answer about everybody, nothing is approved.
-    fn recheck_earlier(&self, request: &mut Request) -> Result<Vec<Value>, Refused> {
-        let earlier: Vec<PersonId> =
-            request.approvals().filter(|review| review.person() != self.reviewer.person()).map(|review| review.person().clone()).collect();
-        let unanswered: Vec<PersonId> =
-            earlier.iter().filter(|person| !self.rechecks.iter().any(|recheck| recheck.person == **person)).cloned().collect();
+    /// Answers with who was confirmed and who was dropped, for the evidence.
+    fn recheck_earlier(&self, request: &mut Request) -> Result<(Vec<Value>, Vec<Value>), Refused> {
+        let unanswered: Vec<PersonId> = request
+            .approvals()
+            .map(Review::person)
+            .filter(|person| *person != self.reviewer.person() && self.answer_about(person).is_none())
+            .cloned()
+            .collect();
         if !unanswered.is_empty() {
             return Err(Refused::RecheckNeeded(unanswered));
         }
-        let mut dropped = Vec::new();
-        for review in request.live.reviews.iter_mut().filter(|review| review.counts) {
-            let Some(recheck) = self.rechecks.iter().find(|recheck| recheck.person == *review.person()) else { continue };
-            match &recheck.answer {
-                Ok(candidate) => review.candidate = candidate.clone(),
-                Err(reason) => {
-                    review.counts = false;
-                    dropped.push(serde_json::json!({"person": recheck.person.as_str(), "reason": reason}));
+        let (mut confirmed, mut dropped) = (Vec::new(), Vec::new());
+        for review in request.live.reviews.iter_mut().filter(|review| review.counts && review.person() != self.reviewer.person()) {
+            match self.answer_about(review.person()) {
+                Some(Ok(candidate)) => {
+                    confirmed.push(Value::from(review.person().as_str()));
+                    review.candidate = candidate.clone();
                 }
+                Some(Err(reason)) => {
+                    review.counts = false;
+                    dropped.push(serde_json::json!({"person": review.person().as_str(), "reason": reason}));
+                }
+                None => {}
             }
         }
-        Ok(dropped)
+        Ok((confirmed, dropped))
+    }
+
+    /// The second answer about a person. An answer that describes somebody else is none.
+    fn answer_about(&self, person: &PersonId) -> Option<&Result<Candidate, &'static str>> {
+        let answer = &self.rechecks.iter().find(|recheck| recheck.person == *person)?.answer;
+        answer.as_ref().map_or(true, |candidate| candidate.person == *person).then_some(answer)
     }
 
     fn demand_comment(&self, requirements: &Requirements) -> Result<(), Refused> {
@@ -467,6 +519,17 @@ impl Reviewing {
         }
         event
     }
+}
+
+/// What the requirements demand of the caller and the ask does not have: a request for the edited parameters would have been refused for it.
+fn missing_of_caller(request: &Request, requirements: &Requirements) -> Option<&'static str> {
+    let asked = &request.asked;
+    requirements.require.iter().find_map(|require| match require {
+        Require::Justification => (!asked.ask.has_justification()).then_some("a justification"),
+        Require::Resource => asked.ask.resource.is_none().then_some("a resource"),
+        Require::OnBehalfOf => asked.on_behalf_of.is_none().then_some("a person whom the action is for"),
+        Require::Comment => None,
+    })
 }
 
 fn withdraw(request: &mut Request, person: &PersonId) {

@@ -4,11 +4,12 @@
 
 use super::{GrantReason, PolicyOutcome, Request, State};
 use crate::domain::reviewer::Standing;
+use crate::domain::text::one_line;
 use crate::domain::time::Timestamp;
 
 const FINAL: &str = "Do not retry unless the request changes.";
 
-/// `Denied by policy (rule no-drop): … Do not retry unless the request changes.`
+/// `Denied by policy (rule no-drop). Do not retry unless the request changes.`
 pub(super) fn denied_by_policy(policy: &PolicyOutcome) -> String {
     let rules = match policy.rules.as_slice() {
         [] => "no rule allows it".to_owned(),
@@ -26,10 +27,21 @@ pub(super) fn denied_by_person(name: &str, standing: &Standing, option: Option<&
         Standing::Owner => "owner of the client".to_owned(),
         Standing::OnBehalfOf => "the person it is for".to_owned(),
     };
-    let words: Vec<&str> = [option, comment].into_iter().flatten().map(str::trim).filter(|text| !text.is_empty()).collect();
-    let said = if words.is_empty() { "no reason was given".to_owned() } else { words.join(": ") };
+    // One sentence: line breaks of a comment would read as instructions of their own.
+    let name = one_line(name);
+    let said = said(option, comment).map_or_else(|| "no reason was given".to_owned(), |said| one_line(&said));
     let stop = if said.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("Denied by {name} ({ground}): {said}{stop} {FINAL}")
+}
+
+/// What a reviewer said by a denial: the option's title, their words, or both as `Use staging instead: the table is locked`.
+pub(in crate::domain) fn said(option: Option<&str>, comment: Option<&str>) -> Option<String> {
+    let comment = comment.map(str::trim).filter(|text| !text.is_empty());
+    let option = option.map(str::trim).filter(|text| !text.is_empty());
+    match (option, comment) {
+        (Some(option), Some(comment)) => Some(format!("{}: {comment}", option.trim_end_matches(['.', ':']))),
+        (option, comment) => option.or(comment).map(str::to_owned),
+    }
 }
 
 impl Request {

@@ -9,6 +9,27 @@
 //!            ├── time runs out ───────────▶ expired
 //!            └── caller takes it back ────▶ cancelled
 //! ```
+//!
+//! No code outside can put a request into a state:
+//! ```compile_fail,E0616
+//! use countersign::domain::request::{Request, State};
+//! fn decide(request: &mut Request, state: State) {
+//!     request.live.state = state;
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! use countersign::domain::request::{Live, Request, State};
+//! fn decide(live: Live, state: State) -> Live {
+//!     Live { state, ..live }
+//! }
+//! ```
+//! while reading it compiles, so that the two above fail for their own reason:
+//! ```
+//! use countersign::domain::request::{Live, Request, State};
+//! fn read(request: &Request) -> (&State, &Live) {
+//!     (request.state(), request.live())
+//! }
+//! ```
 
 mod apply;
 mod feedback;
@@ -21,6 +42,7 @@ mod transition;
 mod tests;
 
 pub use apply::Event;
+pub(in crate::domain) use feedback::said;
 pub use open::{Asked, ClientRef, OnBehalfOf, Opening, PolicyOutcome};
 pub use refused::Refused;
 pub use review::{Act, Decision, Recheck, Review};
@@ -143,7 +165,7 @@ impl Status {
 pub enum DecidedBy {
     /// Reviewers.
     People {
-        /// Those whose review counted.
+        /// Those who fill the seats, or the one who denied.
         people: Vec<PersonId>,
     },
     /// Policy, without asking anybody.
@@ -372,7 +394,7 @@ impl Request {
         &self.live.reviews
     }
 
-    /// Reviews that fill seats now.
+    /// Approvals that count: of the present parameters, and not taken back. `filling` says who sits where.
     pub fn approvals(&self) -> impl Iterator<Item = &Review> {
         self.live.reviews.iter().filter(|review| review.counts)
     }

@@ -45,7 +45,7 @@ pub struct Review {
     pub id: ReviewId,
     /// What was chosen.
     pub decision: Decision,
-    /// The reviewer as a candidate for seats, with the groups the directory named at that moment.
+    /// The reviewer as a candidate for seats, with the groups that the directory named at that moment, or when it was last asked again.
     pub candidate: Candidate,
     /// Display name at that moment.
     pub name: String,
@@ -59,7 +59,7 @@ pub struct Review {
     pub digest: Digest,
     /// When.
     pub at: Timestamp,
-    /// It fills a seat now. An edit, a change of mind or a failed recheck ends that.
+    /// It counts towards the seats. An edit, a change of mind or a failed recheck ends that.
     pub counts: bool,
 }
 

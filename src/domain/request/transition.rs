@@ -1,6 +1,25 @@
 //! Owns the one thing a store may write about a request: the next state with its evidence and its effects.
 //!
-//! Never built outside this module's parents, so there is no way to write a state that no rule produced.
+//! Never built outside this module's parents, so there is no way to write a state that no rule produced:
+//! ```compile_fail,E0451
+//! use countersign::domain::request::Transition;
+//! fn forge(transition: Transition) -> Transition {
+//!     Transition { from_version: 7, ..transition }
+//! }
+//! ```
+//! ```compile_fail,E0616
+//! use countersign::domain::request::{Request, Transition};
+//! fn forge(mut transition: Transition, request: Request) {
+//!     transition.after = request;
+//! }
+//! ```
+//! while reading it compiles, so that the two above fail for their own reason:
+//! ```
+//! use countersign::domain::request::{Request, Transition};
+//! fn read(transition: Transition) -> (u64, Request) {
+//!     (transition.from_version(), transition.into_after())
+//! }
+//! ```
 
 use super::{Request, Review};
 use crate::domain::audit::Entry;

@@ -1,1 +1,11 @@
-//! Owns the examples and the traps of the parent module; never needs more than its public face.
+//! The state machine's tests: rules as stories, exact sentences, the card, every sequence to depth six, and random longer ones.
+
+mod approving;
+mod card;
+mod editing;
+mod ending;
+mod evidence;
+mod invariants;
+mod model;
+mod sentences;
+mod support;

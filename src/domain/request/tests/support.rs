@@ -213,6 +213,10 @@ impl Story {
         &mut self.people[who as usize]
     }
 
+    pub(super) fn person_of(&self, who: Who) -> &Person {
+        &self.people[who as usize]
+    }
+
     pub(super) fn after(&mut self, seconds: u64) -> &mut Self {
         self.now = self.now.plus(Duration::from_secs(seconds));
         self

@@ -11,7 +11,7 @@ use serde_json::json;
 /// What policy says of more than 5,000 rows.
 fn above_5000(evaluation: Evaluation) -> Story {
     let mut story = Story::new();
-    story.edits = vec![(5_000, review(dual_control())), (i64::MAX, evaluation)];
+    story.edits = vec![(5_000, review(dual_control())), (i64::MAX, evaluation)].into();
     story
 }
 
@@ -117,11 +117,11 @@ fn what_policy_asks_of_the_caller_for_the_new_parameters_must_have_been_given() 
     ] {
         let demanding = review(Requirements { require: [require].into(), ..dual_control() });
         let mut complete = Story::with(&ask, dual_control());
-        complete.edits = vec![(i64::MAX, demanding.clone())];
+        complete.edits = vec![(i64::MAX, demanding.clone())].into();
         complete.edit(Bob, 6_000).unwrap();
         let given = ask.as_object_mut().unwrap().remove(missing).unwrap();
         let mut story = Story::with(&ask, dual_control());
-        story.edits = vec![(i64::MAX, demanding)];
+        story.edits = vec![(i64::MAX, demanding)].into();
         let refusal = refused(story.edit(Bob, 6_000));
         assert_eq!(refusal, Refused::EditDeniedByPolicy(format!("they need {words}, which the caller did not give.")));
         ask[missing] = given;

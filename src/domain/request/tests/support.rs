@@ -17,6 +17,7 @@ use crate::domain::reviewer::{self, Circumstances, Owner, VerifiedReviewer};
 use crate::domain::seats::SeatSpec;
 use crate::domain::time::Timestamp;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// 2026-11-20T11:40:00Z
@@ -177,7 +178,7 @@ pub(super) struct Story {
     pub(super) request: Request,
     pub(super) now: Timestamp,
     /// What the directory says, by `Who`.
-    pub(super) people: Vec<Person>,
+    pub(super) people: Arc<Vec<Person>>,
     /// The directory knows the owner of the client.
     pub(super) owner_known: bool,
     /// The client is frozen now.
@@ -187,7 +188,7 @@ pub(super) struct Story {
     /// The directory answers about earlier approvers.
     pub(super) recheck_answers: bool,
     /// What policy says of edited parameters: the first evaluation whose number is above the rows.
-    pub(super) edits: Vec<(i64, Evaluation)>,
+    pub(super) edits: Arc<Vec<(i64, Evaluation)>>,
 }
 
 impl Story {
@@ -200,17 +201,17 @@ impl Story {
         Self {
             request: open(body, review(requirements.clone())).into_after(),
             now: START,
-            people: Who::ALL.into_iter().map(Who::person).collect(),
+            people: Arc::new(Who::ALL.into_iter().map(Who::person).collect()),
             owner_known: true,
             frozen: false,
             void_before: None,
             recheck_answers: true,
-            edits: vec![(i64::MAX, review(requirements))],
+            edits: Arc::new(vec![(i64::MAX, review(requirements))]),
         }
     }
 
     pub(super) fn person(&mut self, who: Who) -> &mut Person {
-        &mut self.people[who as usize]
+        &mut Arc::make_mut(&mut self.people)[who as usize]
     }
 
     pub(super) fn person_of(&self, who: Who) -> &Person {

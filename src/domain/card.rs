@@ -277,7 +277,7 @@ impl Card {
             });
         Self {
             request: request.id().clone(),
-            digest: request.digest().clone(),
+            digest: *request.digest(),
             version: request.version(),
             phase,
             action: ask.action.clone(),
@@ -434,8 +434,9 @@ fn phase(
             }),
         },
         State::Denied { at, by, reason, .. } => {
-            let reason = said(chosen_option(request), reason.as_deref());
-            Phase::Denied { by: names(by).into_iter().next(), at: *at, reason: reason.map(|reason| masking.text(&reason)) }
+            // What is hidden in it was counted with the option and the review that it repeats.
+            let reason = said(chosen_option(request), reason.as_deref()).map(|reason| mask::mask_text(&reason).0);
+            Phase::Denied { by: names(by).into_iter().next(), at: *at, reason }
         }
         State::Expired { at } => Phase::Expired { at: *at },
         State::Cancelled { at, reason, .. } => Phase::Cancelled { at: *at, reason: reason.as_deref().map(|reason| masking.text(reason)) },

@@ -360,7 +360,7 @@ impl Reviewing {
         for review in &mut request.live.reviews {
             review.counts = false;
         }
-        request.live.past_digests.push(before.clone());
+        request.live.past_digests.push(before);
         request.live.final_parameters = Some(parameters.clone());
         let known = std::mem::replace(&mut request.live.requirements, requirements);
         let review = self.review(&request, Decision::Edit, None, true);
@@ -483,7 +483,7 @@ impl Reviewing {
             via: self.reviewer.via(),
             comment: self.comment.clone(),
             option,
-            digest: request.live.digest.clone(),
+            digest: request.live.digest,
             at: self.now,
             counts,
         }

@@ -101,7 +101,7 @@ impl Request {
         let digest = digest::digest(&ask.action, &client.id, nonce, &ask.parameters, ask.resource.as_ref());
         let lifetime = ask.expires_in.map_or(requirements.expires_in, |asked| asked.min(requirements.expires_in));
         let asked = Asked {
-            digest: digest.clone(),
+            digest,
             policy: PolicyOutcome {
                 effect: evaluation.effect,
                 rules: evaluation.rules.clone(),

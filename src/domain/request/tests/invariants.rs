@@ -111,6 +111,7 @@ fn check_history(old: &Request, new: &Request, transition: &Transition) {
         assert!(*old.digest() == *new.digest() || !is.counts, "an edit left an earlier approval standing");
     }
     let added = new.reviews().get(old.reviews().len());
+    assert!(added.is_none() || transition.at() < new.expires_at(), "a review after its time");
     let told = transition.effects().iter().find_map(|effect| if let Effect::Reviewed(review) = effect { Some(review) } else { None });
     assert_eq!(told, added);
     assert_eq!(*old.digest() != *new.digest(), added.is_some_and(|review| review.decision == Decision::Edit));

@@ -132,7 +132,7 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         engine: Arc::new(engine),
         sessions: Arc::new(around.sessions),
         pages: Arc::new(Pages::new().map_err(StartError::new)?),
-        metrics: metrics_handle()?,
+        metrics: metrics_handle(),
         slack,
         demo: around.demo.map(Arc::new),
     };
@@ -215,16 +215,16 @@ async fn sync_clients(config: &Config, engine: &Engine) -> Result<(), StartError
 }
 
 /// One recorder per process: metrics are global.
-fn metrics_handle() -> Result<PrometheusHandle, StartError> {
+fn metrics_handle() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     if let Some(handle) = HANDLE.get() {
-        return Ok(handle.clone());
+        return handle.clone();
     }
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
     // A second server in the same process (tests) finds the recorder in place, which is fine.
     let _ = metrics::set_global_recorder(recorder);
-    Ok(handle)
+    handle
 }
 
 /// A server that listens.
@@ -236,11 +236,9 @@ pub struct Running {
     server: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
-/// Starts listening and the background.
-///
-/// # Errors
-/// When the metrics address cannot be bound.
-pub async fn start(built: Built, listener: TcpListener, metrics: Option<TcpListener>) -> Running {
+/// Starts serving and the background.
+#[must_use]
+pub fn start(built: Built, listener: TcpListener, metrics: Option<TcpListener>) -> Running {
     let app = built.app;
     let workers = Workers::start(&app.engine);
     let stop = tokio::sync::watch::Sender::new(false);

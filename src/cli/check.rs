@@ -78,7 +78,7 @@ fn examine(file: Option<&Path>) -> Checked {
         }
     };
     // The policy and the directory are read also when the configuration does not load: all mistakes at once.
-    let document = file.and_then(|file| places(file));
+    let document = file.and_then(places);
     let policy_file = config.as_ref().map_or_else(|| named(document.as_ref(), file, "policy"), |config| Some(config.policy.file.clone()));
     let directory_file = match &config {
         Some(config) => config.directory.as_ref().filter(|section| !section.sources.is_empty()).map(|section| section.file.clone()),

@@ -59,7 +59,7 @@ pub(crate) async fn run(port: Option<u16>) -> anyhow::Result<()> {
         demo: Some(Demo { token: token.clone(), people: people()? }),
     };
     let built = app::build(&config, around).await?;
-    let running = app::start(built, listener, None).await;
+    let running = app::start(built, listener, None);
     say("");
     say("  Countersign demo: sample people, a sample policy, and an agent that waits for you.");
     say("");

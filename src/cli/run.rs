@@ -32,7 +32,7 @@ const WAIT: u64 = 25;
 /// How long the server may be unreachable before it is first reached, and while redeeming or reporting.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long after its end a request may still be pending: the server may be busy, and the word is its own.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 /// How long taking a request back may take.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// A server that answers at once although asked to wait is not asked more often than this.

@@ -28,7 +28,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         None => None,
     };
     let address = listener.local_addr()?;
-    let running = app::start(built, listener, metrics).await;
+    let running = app::start(built, listener, metrics);
     tracing::info!(%address, public_url = config.server.public_url, policy_version = running.app.engine.policy().version(), "countersign listens");
     until_stopped(&config, &running).await?;
     tracing::info!("stopping: waiting callers are answered, work in hand is finished");

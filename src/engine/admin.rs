@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Life of a key that we make, unless less is asked for.
-pub const KEY_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+pub const KEY_LIFE: Duration = Duration::from_hours(2160);
 
 /// What a new client shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub const BATCH: u32 = 16;
 pub const LEASE: Duration = Duration::from_secs(45);
 /// The first and the longest pause after a failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Failed attempts after which a row is a dead letter: with the pauses above, several hours.
 const MOST_ATTEMPTS: u32 = 60;
 
@@ -98,7 +98,7 @@ impl Engine {
     fn pause(&self, attempts: u32) -> Duration {
         let full = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempts.min(20))).min(LONGEST_PAUSE);
         let [byte] = self.random.bytes::<1>();
-        full - full.mul_f64(f64::from(byte) / 512.0)
+        full.saturating_sub(full.mul_f64(f64::from(byte) / 512.0))
     }
 
     /// The platform of that name.

@@ -61,9 +61,8 @@ impl Engine {
         via: Via,
         tap: Option<TapId>,
     ) -> Result<Reviewed, Failure> {
-        let person = match self.present(identity).await? {
-            Some(person) => person,
-            None => return Err(Failure::forbidden("unknown_person", "The company directory does not know you, so you cannot decide.")),
+        let Some(person) = self.present(identity).await? else {
+            return Err(Failure::forbidden("unknown_person", "The company directory does not know you, so you cannot decide."));
         };
         let result = self.review_as(id, &person, wish, via, tap).await;
         if let Err(failure) = &result {
@@ -145,7 +144,7 @@ impl Engine {
     ) -> Result<(Act, policy::Requirements), Failure> {
         let present = request.requirements();
         let digest = || {
-            wish.digest.clone().ok_or_else(|| {
+            wish.digest.ok_or_else(|| {
                 Failure::invalid("digest_required", "/digest", "must carry the whole digest of the parameters that the reviewer was shown")
             })
         };

@@ -121,7 +121,7 @@ impl GrantSigner {
             nbf: now.as_seconds(),
             exp: expires_at.as_seconds(),
             request_id: request.id().clone(),
-            digest: request.digest().clone(),
+            digest: *request.digest(),
             nonce: asked.nonce.to_string(),
             approvers,
             policy_version: asked.policy.version.clone(),

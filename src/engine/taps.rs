@@ -14,7 +14,7 @@ use crate::store::{ReceivedTap, StoredTap};
 use std::time::Duration;
 
 /// A tap not finished by then is refused.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// Taps taken at once.
 pub const BATCH: u32 = 256;
 /// How long a claimed tap is left to its worker.
@@ -125,16 +125,13 @@ impl Engine {
         sentence: &str,
     ) -> Result<(), Failure> {
         metrics::counter!("countersign_taps_refused_total", "reason" => code).increment(1);
-        match self.present(&platform.identity(&tap.account, None)).await {
-            Ok(Some(person)) => {
-                let entry = Entry::new(Kind::ReviewRefused, Actor::Person(person.id), Some(&tap.request))
-                    .with("reason", code)
-                    .with("decision", decision_of(&tap.choice).as_str())
-                    .with("via", Via::Slack.as_str());
-                self.note_refusal(entry).await;
-            }
-            Ok(None) | Err(_) => tracing::info!(code, "a tap of an account that the directory does not know was refused"),
-        }
+        if let Ok(Some(person)) = self.present(&platform.identity(&tap.account, None)).await {
+            let entry = Entry::new(Kind::ReviewRefused, Actor::Person(person.id), Some(&tap.request))
+                .with("reason", code)
+                .with("decision", decision_of(&tap.choice).as_str())
+                .with("via", Via::Slack.as_str());
+            self.note_refusal(entry).await;
+        } else { tracing::info!(code, "a tap of an account that the directory does not know was refused") }
         self.store.finish_tap(&stored.id, code, self.clock.now()).await?;
         platform.tell(&tap.account, &tap.reply, sentence).await;
         Ok(())
@@ -162,5 +159,5 @@ fn wish(tap: &Tap, decision: Decision) -> Wish {
         Choice::DenySubmit { option } => option.clone(),
         Choice::Approve | Choice::Deny | Choice::Details | Choice::ApproveFromDetails | Choice::CommentSubmit => None,
     };
-    Wish { decision, comment: tap.comment.clone(), option, parameters: None, digest: Some(tap.digest.clone()) }
+    Wish { decision, comment: tap.comment.clone(), option, parameters: None, digest: Some(tap.digest) }
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 /// How often the database is asked what is due when nothing rings.
 const TICK: Duration = Duration::from_millis(500);
 /// A changed log gets a signed head this often.
-const HEAD_EVERY: Duration = Duration::from_secs(60);
+const HEAD_EVERY: Duration = Duration::from_mins(1);
 /// Loops that deliver cards at the same time; each handles a batch.
 const DELIVERERS: usize = 4;
 

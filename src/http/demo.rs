@@ -10,6 +10,7 @@ use crate::domain::card::Card;
 use crate::domain::digest::Digest;
 use crate::domain::person::Via;
 use crate::domain::request::Decision;
+use crate::domain::time::Timestamp;
 use crate::engine::Failure;
 use crate::engine::caller::{Caller, SignedIn};
 use crate::engine::review::Wish;
@@ -64,7 +65,7 @@ async fn page(
     let mut cards = Vec::new();
     for request in requests {
         let card = app.engine.card(&request).await?;
-        cards.push(card_data(&card));
+        cards.push(card_data(&card, app.engine.clock.now()));
     }
     let pending = cards.iter().filter(|card| card["pending"] == true).count();
     let data = json!({
@@ -73,15 +74,16 @@ async fn page(
     });
     let page = app.pages.render("demo.html", &data);
     let policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-    Ok(([(header::CONTENT_SECURITY_POLICY, policy), (header::REFERRER_POLICY, "no-referrer")], Html(page)).into_response())
+    Ok(([(header::CONTENT_SECURITY_POLICY, policy), (header::REFERRER_POLICY, "same-origin")], Html(page)).into_response())
 }
 
-fn card_data(card: &Card) -> Value {
+fn card_data(card: &Card, now: Timestamp) -> Value {
     let mut data = json!(card);
     if let Some(data) = data.as_object_mut() {
         data.insert("word".to_owned(), Value::from(card.word()));
         data.insert("pending".to_owned(), Value::from(card.is_pending()));
         data.insert("short_digest".to_owned(), Value::from(card.digest.short()));
+        data.insert("minutes_left".to_owned(), Value::from(card.expires_at.since(now).as_secs().div_ceil(60)));
     }
     data
 }

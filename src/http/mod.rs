@@ -103,7 +103,6 @@ pub fn metrics_router(app: App) -> Router {
     Router::new().route("/metrics", get(health::metrics)).with_state(app)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn panicked(_panic: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
     use axum::response::IntoResponse as _;
     tracing::error!("a handler panicked");

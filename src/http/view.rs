@@ -66,7 +66,8 @@ pub struct RequestView {
     #[schema(value_type = Option<Object>)]
     agent: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<Option<String>>,
+    #[schema(value_type = Option<String>)]
+    state: Option<Value>,
     requester: RequesterView,
     policy: PolicyView,
     approval: ApprovalView,
@@ -223,7 +224,7 @@ impl RequestView {
             context: free(&ask.context),
             links: json!(ask.links),
             agent: free(&ask.agent),
-            state: full.then(|| ask.state.clone()),
+            state: full.then(|| json!(ask.state)),
             requester: RequesterView {
                 client: asked.client.id.clone(),
                 name: asked.client.name.clone(),

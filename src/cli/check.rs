@@ -57,7 +57,7 @@ pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
         match (errors, diagnostic::tally(&checked.found)) {
             (0, None) => out.line(format!("{} {name}{read}", out.paint(Style::Green, "ok:"))),
             (0, Some(tally)) => out.line(format!("{} {name}{read}, {tally}", out.paint(Style::Green, "ok:"))),
-            (_, tally) => out.line(format!("{} {name}: {}", out.paint(Style::Red, "failed:"), tally.unwrap_or_default())),
+            (_, tally) => out.line(format!("{} {}", out.paint(Style::Red, "failed:"), tally.unwrap_or_default())),
         }
     }
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -178,7 +178,7 @@ fn key_files(config: &Config, found: &mut Vec<Diagnostic>) {
 fn destinations(config: &Config, policy: &Policy, found: &mut Vec<Diagnostic>) {
     let cards = policy.destinations().len();
     if cards > 0 && config.slack.is_none() {
-        let message = format!("{} named in routes, but [slack] is off: no card is posted there", count(cards, "Slack destination"));
+        let message = format!("routes name {}, but [slack] is off: no card is posted there", count(cards, "Slack destination"));
         found.push(Diagnostic::whole(&config.policy.file, Severity::Warning, message));
     }
 }

@@ -1,4 +1,4 @@
-//! Owns how the command line speaks: results on standard output, everything else on standard error, colour, tables, a progress line.
+//! Owns how the command line speaks: results on standard output, everything else on standard error, colour, a progress line.
 //!
 //! Never panics when a reader goes away (`countersign … | head`), and never colours what is not a terminal. Text from outside (names, comments,
 //! feedback) is shown without control characters, so that it cannot drive the terminal.
@@ -192,21 +192,6 @@ fn show(text: &str, lines: bool) -> String {
     })
 }
 
-/// Rows under headings, columns as wide as their widest cell; the last one is not padded.
-pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    let head = line(&mut headings.iter().copied());
-    std::iter::once(head).chain(rows.iter().map(|row| line(&mut row.iter().map(String::as_str)))).collect()
-}
-
 /// `1 error`, `2 errors`.
 pub(crate) fn count(number: usize, one: &str) -> String {
     format!("{} {one}{}", thousands(number as u64), if number == 1 { "" } else { "s" })
@@ -228,12 +213,6 @@ pub(crate) fn thousands(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tables_line_up_and_do_not_trail() {
-        let rows = vec![vec!["requests:write".to_owned(), "a".to_owned()], vec!["x".to_owned(), String::new()]];
-        assert_eq!(table(&["SCOPE", "WHO"], &rows), ["SCOPE           WHO", "requests:write  a", "x"]);
-    }
 
     #[test]
     fn numbers_are_readable() {

@@ -7,7 +7,7 @@
 use super::output::{Output, Style, thousands};
 use super::{Context, migrate};
 use crate::config::{Config, KeySource};
-use crate::domain::audit::verify::{Anchor, Kept, Report, Row, Verifier};
+use crate::domain::audit::verify::{Anchor, Inspected, Kept, Report, Row, Verifier};
 use crate::domain::audit::{Head, hex};
 use crate::domain::time::Timestamp;
 use crate::keys::{self, AuditKey, KeyKind};
@@ -19,12 +19,16 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 const TAMPERED: u8 = 1;
 const UNREADABLE: u8 = 2;
 
 /// Rows per reading.
 const CHUNK: u32 = 5_000;
+
+/// Chunks that are read ahead and looked at while one is judged.
+const AHEAD: usize = 4;
 
 /// What the first line of a head file says.
 const FORMAT: &str = "countersign-audit-head/v1";
@@ -109,20 +113,20 @@ fn audit_key(config: &Config) -> anyhow::Result<Option<AuditKey>> {
     AuditKey::from_pem(&loaded.text).map(Some).map_err(|reason| anyhow::anyhow!("the audit key is not usable: {reason}"))
 }
 
-/// Reads the log once, in chunks, the next one while this one is verified.
+/// Reads the log once, in chunks; the next ones are read and hashed while this one is judged.
 async fn read(out: Output, store: &Store, given: Option<Anchor>, key: Option<&AuditKey>) -> anyhow::Result<(Report, Option<SignedHead>)> {
     let heads = store.signed_heads().await.context("cannot read the signed heads")?;
     let total = store.audit_head().await.map_or(0, |head| head.seq);
     let last = heads.iter().max_by_key(|signed| signed.head.seq).cloned();
     let anchors = heads.iter().map(beside).chain(given).collect();
     let mut verifier = Verifier::new(anchors, key.map(|key| key.public_key().as_slice()), keys::is_signed_by);
-    let (send, mut chunks) = mpsc::channel::<Result<Vec<AuditRow>, StoreError>>(2);
+    let (send, mut chunks) = mpsc::channel(AHEAD);
     let reader = tokio::spawn(fetch(store.clone(), send));
     let (mut progress, mut done) = (out.progress(), 0_u64);
     'log: while let Some(chunk) = chunks.recv().await {
-        for row in chunk.context("cannot read the log")? {
-            let row = Row { seq: row.seq.cast_signed(), event: row.event.as_bytes(), leaf: &row.leaf_hash, chain: &row.chain_hash };
-            if !verifier.row(&row) {
+        let rows = chunk.context("cannot read the log")?.await.context("looking at the log was interrupted")?;
+        for (row, inspected) in &rows {
+            if !verifier.row(&Row { seq: row.seq.cast_signed(), leaf: &row.leaf_hash, chain: &row.chain_hash }, inspected) {
                 break 'log;
             }
             done += 1;
@@ -133,14 +137,27 @@ async fn read(out: Output, store: &Store, given: Option<Anchor>, key: Option<&Au
     Ok((verifier.finish(), last))
 }
 
-/// Sends the log chunk by chunk, until it ends or nobody listens.
-async fn fetch(store: Store, send: mpsc::Sender<Result<Vec<AuditRow>, StoreError>>) {
+/// Rows that are being looked at, on a thread of their own.
+type Chunk = Result<JoinHandle<Vec<(AuditRow, Inspected)>>, StoreError>;
+
+/// Sends the log chunk by chunk in its order, each already being looked at, until it ends or nobody listens.
+async fn fetch(store: Store, send: mpsc::Sender<Chunk>) {
     let mut after = 0;
     loop {
-        let chunk = store.audit_rows(after, CHUNK).await;
-        let end = chunk.as_ref().map_or(true, Vec::is_empty);
-        after = chunk.as_ref().ok().and_then(|rows| rows.last()).map_or(after, |row| row.seq);
-        if send.send(chunk).await.is_err() || end {
+        let rows = store.audit_rows(after, CHUNK).await;
+        let last = rows.as_ref().ok().and_then(|rows| rows.last()).map(|row| row.seq);
+        let inspect = |row: AuditRow| {
+            let inspected = Inspected::of(row.event.as_bytes());
+            (row, inspected)
+        };
+        let chunk = rows.map(|rows| tokio::task::spawn_blocking(move || rows.into_iter().map(inspect).collect()));
+        let Some(last) = last else {
+            // The end, or an error.
+            let _ = send.send(chunk).await;
+            return;
+        };
+        after = last;
+        if send.send(chunk).await.is_err() {
             return;
         }
     }

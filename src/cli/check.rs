@@ -49,7 +49,7 @@ pub(super) fn run(context: &Context) -> anyhow::Result<ExitCode> {
             "findings": checked.found,
         }))?;
     } else {
-        diagnostic::print(&out, &checked.found);
+        diagnostic::print(out, &checked.found);
         let name = file.as_ref().map_or_else(|| "no countersign.toml, defaults only".to_owned(), |file| file.display().to_string());
         let parts = [(checked.rules, "rule"), (checked.people, "person"), (checked.clients, "client")];
         let read: Vec<String> = parts.iter().filter_map(|(number, one)| number.map(|number| plural(number, one))).collect();

@@ -53,7 +53,7 @@ impl Diagnostic {
         }
     }
 
-    fn text(&self, out: &Output) -> String {
+    fn text(&self, out: Output) -> String {
         let place = match (self.line, self.column) {
             (Some(line), Some(column)) => format!("{}:{line}:{column}:", self.file),
             _ => format!("{}:", self.file),
@@ -73,7 +73,7 @@ impl From<&ConfigError> for Diagnostic {
 }
 
 /// Prints them, one per line.
-pub(crate) fn print(out: &Output, found: &[Diagnostic]) {
+pub(crate) fn print(out: Output, found: &[Diagnostic]) {
     for diagnostic in found {
         out.line(diagnostic.text(out));
     }
@@ -103,10 +103,10 @@ mod tests {
     fn a_mistake_is_written_as_compilers_do() {
         let out = Output::new(true);
         let place = Place::Spot { file: "a.toml".into(), line: 3, column: 7 };
-        assert_eq!(Diagnostic::at(&place, Severity::Error, "no").text(&out), "a.toml:3:7: error: no");
-        assert_eq!(Diagnostic::whole(Path::new("a.toml"), Severity::Warning, "odd").text(&out), "a.toml: warning: odd");
+        assert_eq!(Diagnostic::at(&place, Severity::Error, "no").text(out), "a.toml:3:7: error: no");
+        assert_eq!(Diagnostic::whole(Path::new("a.toml"), Severity::Warning, "odd").text(out), "a.toml: warning: odd");
         let variable = Place::Variable("COUNTERSIGN_SERVER__LISTEN".to_owned());
-        assert_eq!(Diagnostic::at(&variable, Severity::Error, "no").text(&out), "COUNTERSIGN_SERVER__LISTEN: error: no");
+        assert_eq!(Diagnostic::at(&variable, Severity::Error, "no").text(out), "COUNTERSIGN_SERVER__LISTEN: error: no");
     }
 
     #[test]

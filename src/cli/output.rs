@@ -41,6 +41,7 @@ impl Style {
 
 /// Standard output and standard error.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about two streams")]
 pub(crate) struct Output {
     /// For machines: one JSON document instead of text.
     pub(crate) json: bool,
@@ -60,34 +61,36 @@ impl Output {
     }
 
     /// Text for standard output in a style.
-    pub(crate) fn paint(&self, style: Style, text: &str) -> String {
+    pub(crate) fn paint(self, style: Style, text: &str) -> String {
         painted(self.colour_out, style, text)
     }
 
     /// Text for standard error in a style.
-    pub(crate) fn paint_err(&self, style: Style, text: &str) -> String {
+    pub(crate) fn paint_err(self, style: Style, text: &str) -> String {
         painted(self.colour_err, style, text)
     }
 
     /// A line of the result. A reader that went away is no mistake: the exit code still tells what was found.
-    pub(crate) fn line(&self, text: impl AsRef<str>) {
+    #[expect(clippy::unused_self, reason = "whoever prints holds the output, as for everything else here")]
+    pub(crate) fn line(self, text: impl AsRef<str>) {
         write_line(&mut std::io::stdout().lock(), text.as_ref());
     }
 
     /// A line beside the result.
-    pub(crate) fn note(&self, text: impl AsRef<str>) {
+    #[expect(clippy::unused_self, reason = "whoever prints holds the output, as for everything else here")]
+    pub(crate) fn note(self, text: impl AsRef<str>) {
         write_line(&mut std::io::stderr().lock(), text.as_ref());
     }
 
     /// The result for machines.
-    pub(crate) fn document(&self, document: &impl Serialize) -> anyhow::Result<()> {
+    pub(crate) fn document(self, document: &impl Serialize) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(document)?;
         self.line(text);
         Ok(())
     }
 
     /// `error: …`, its causes below it.
-    pub(crate) fn error(&self, error: &anyhow::Error) {
+    pub(crate) fn error(self, error: &anyhow::Error) {
         if self.json {
             let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
             let document = serde_json::json!({"error": error.to_string(), "causes": causes});
@@ -102,12 +105,12 @@ impl Output {
     }
 
     /// A line that shows how far long work is; nothing unless standard error is a terminal.
-    pub(crate) fn progress(&self) -> Progress {
+    pub(crate) fn progress(self) -> Progress {
         Progress { live: self.live, shown: false }
     }
 
     /// Whether a progress line can be shown.
-    pub(crate) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(self) -> bool {
         self.live
     }
 }

@@ -96,7 +96,7 @@ fn refuse(context: &Context, found: &[Diagnostic]) -> anyhow::Result<()> {
     if out.json {
         return out.document(&json!({"ok": false, "findings": found}));
     }
-    diagnostic::print(&out, found);
+    diagnostic::print(out, found);
     out.line(format!("{} {}", out.paint(Style::Red, "failed:"), diagnostic::tally(found).unwrap_or_default()));
     Ok(())
 }

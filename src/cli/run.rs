@@ -379,7 +379,7 @@ fn usage(message: impl Into<String>) -> anyhow::Error {
 mod tests {
     use super::*;
 
-    fn seen(value: Value) -> Seen {
+    fn seen(value: &Value) -> Seen {
         let mut whole = json!({"id": "req_1", "status": "approved", "version": 2, "created_at": "2026-11-20T11:40:00.000Z", "expires_at": "2026-11-20T12:40:00.000Z"});
         whole.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
         serde_json::from_value(whole).unwrap()
@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn only_a_grant_lets_anything_run() {
         let grant = json!({"token": "t", "jti": "gr_1", "expires_at": "2026-11-20T11:42:00.000Z"});
-        assert!(decided(seen(json!({"grant": grant}))).is_ok());
+        assert!(decided(seen(&json!({"grant": grant}))).is_ok());
         for (value, code) in [
             (json!({"grant": null, "usable": true}), NOT_REDEEMED),
             (json!({"grant": null, "grant_reason": "lapsed"}), NOT_REDEEMED),
@@ -398,13 +398,13 @@ mod tests {
             (json!({"status": "expired"}), EXPIRED),
             (json!({"status": "allowed", "grant": grant}), UNDECIDED),
         ] {
-            assert_eq!(decided(seen(value.clone())).unwrap_err().code, code, "{value}");
+            assert_eq!(decided(seen(&value)).unwrap_err().code, code, "{value}");
         }
     }
 
     #[test]
     fn the_feedback_is_what_is_said() {
-        let ended = decided(seen(json!({"status": "denied", "feedback": "Denied by Alice (security): use staging."}))).unwrap_err();
+        let ended = decided(seen(&json!({"status": "denied", "feedback": "Denied by Alice (security): use staging."}))).unwrap_err();
         assert_eq!(ended.message, "Denied by Alice (security): use staging.");
     }
 }

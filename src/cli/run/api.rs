@@ -118,7 +118,7 @@ pub(super) struct Seen {
     #[serde(default)]
     pub(super) approval: Approval,
     #[serde(default)]
-    pub(super) urls: Urls,
+    pub(super) deliveries: Vec<Delivery>,
 }
 
 impl Seen {
@@ -176,10 +176,10 @@ impl Seat {
     }
 }
 
-/// Where people go.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct Urls {
-    pub(super) review: Option<String>,
+/// Where people are asked.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Delivery {
+    pub(super) channel: String,
 }
 
 impl Api {

@@ -75,16 +75,18 @@ impl Ask {
         let text = |argument: OsString| {
             argument
                 .into_string()
-                .map_err(|argument| usage(format!("the argument {argument:?} is not UTF-8, so it cannot be shown as it is")))
+                .map_err(|argument| usage(format!("the argument {} is not UTF-8, so it cannot be shown as it is", argument.display())))
         };
-        let argv = args.command.into_iter().map(text).collect::<anyhow::Result<Vec<_>>>()?;
-        if argv.first().is_none_or(String::is_empty) {
+        let words = args.command.into_iter().map(text).collect::<anyhow::Result<Vec<_>>>()?;
+        if words.first().is_none_or(String::is_empty) {
             return Err(usage("the command is empty; write it after --"));
         }
-        let params = params(&args.params, &args.json_params)?;
         let mut body = Map::new();
         body.insert("action".to_owned(), args.action.into());
-        body.insert("parameters".to_owned(), json!({"argv": argv, "cwd": cwd, "host": host, "params": params}));
+        body.insert(
+            "parameters".to_owned(),
+            json!({"argv": words, "cwd": cwd, "host": host, "params": params(&args.params, &args.json_params)?}),
+        );
         body.insert("allowed_decisions".to_owned(), json!(["approve", "deny"]));
         let resource = [("type", args.resource_type), ("id", args.resource_id), ("environment", args.environment)];
         let resource: Map<String, Value> =
@@ -105,7 +107,7 @@ impl Ask {
             let lines: Vec<String> = errors.iter().map(|error| format!("\n  {}", option(&error.pointer, &error.detail))).collect();
             usage(format!("this cannot be asked for:{}", lines.concat()))
         })?;
-        Ok(Self { body, argv, key: format!("run-{}", crate::domain::audit::hex(key)) })
+        Ok(Self { body, argv: words, key: format!("run-{}", crate::domain::audit::hex(key)) })
     }
 
     /// The body of `POST /v1/requests`.

@@ -43,9 +43,13 @@ impl Reporter {
 
     /// People are asked now.
     pub(super) fn asked(&mut self, request: &Seen, life: Duration) {
-        let fields = json!({"request": request.id, "review": request.urls.review, "seats": open(request), "expires_in": life.as_secs()});
-        let place = request.urls.review.as_ref().map(|url| format!("; review: {url}")).unwrap_or_default();
-        self.say("asked", &format!("request {} {}, {} left{place}", request.id, needs(request), left(life)), fields);
+        let channels: Vec<&str> = request.deliveries.iter().map(|delivery| delivery.channel.as_str()).collect();
+        let fields = json!({"request": request.id, "seats": open(request), "channels": channels, "expires_in": life.as_secs()});
+        self.say("asked", &format!("it {}; {} left", needs(request), left(life)), fields);
+        if !self.out.json {
+            let place = if channels.is_empty() { String::new() } else { format!(", in {}", visible(&channels.join(", "))) };
+            self.out.note(format!("  request {}{place}", visible(&request.id)));
+        }
     }
 
     /// Something about it changed, and it is still pending.
@@ -60,7 +64,7 @@ impl Reporter {
     /// The line of the present second.
     pub(super) fn waiting_for(&mut self, request: &Seen, rest: Duration) {
         let lost = if self.lost { "server not reachable, trying again; " } else { "" };
-        self.progress.show(&format!("countersign: {lost}{} · {} left · Ctrl-C takes the request back", needs(request), left(rest)));
+        self.progress.show(&format!("countersign: {lost}{} · {} left · Ctrl-C cancels", needs(request), left(rest)));
     }
 
     /// A line without a request.

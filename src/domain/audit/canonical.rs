@@ -134,16 +134,18 @@ impl Scan<'_> {
         if !self.eat(b'"') {
             return Not;
         }
-        while let Some(byte) = self.peek() {
-            self.at += 1;
-            match byte {
-                b'"' => return Canonical,
-                b'\\' if !self.escape() => return Not,
-                0..=0x1f => return Not,
-                _ => {}
+        loop {
+            // Most of an event is plain text: looked through in one go.
+            let Some(plain) = self.bytes[self.at..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) else { return Not };
+            self.at += plain + 1;
+            let byte = self.bytes[self.at - 1];
+            if byte == b'"' {
+                return Canonical;
+            }
+            if byte != b'\\' || !self.escape() {
+                return Not;
             }
         }
-        Not
     }
 
     /// The shortest form only: RFC 8785 §3.2.2.2.
@@ -170,23 +172,11 @@ impl Scan<'_> {
         let digits = &self.bytes[from..self.at];
         match (digits, self.peek()) {
             (_, Some(b'.' | b'e' | b'E')) => Unsure,
-            ([], _) => Not,
-            ([b'0'], _) => {
-                if negative {
-                    Not
-                } else {
-                    Canonical
-                }
-            }
-            ([b'0', ..], _) => Not,
+            ([b'0'], _) if !negative => Canonical,
+            ([] | [b'0', ..], _) => Not,
             // Up to 10^15 every integer is written with all its digits.
-            (digits, _) => {
-                if digits.len() <= 15 {
-                    Canonical
-                } else {
-                    Unsure
-                }
-            }
+            (digits, _) if digits.len() <= 15 => Canonical,
+            _ => Unsure,
         }
     }
 }

@@ -15,12 +15,26 @@ use std::cmp::Ordering;
 pub struct Row<'r> {
     /// Its place.
     pub seq: i64,
-    /// The bytes that the hashes cover.
-    pub event: &'r [u8],
     /// Leaf hash.
     pub leaf: &'r [u8],
     /// Chain hash.
     pub chain: &'r [u8],
+}
+
+/// What can be told of an event alone, whatever stands before it; so many of them can be looked at at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inspected {
+    leaf: Hash,
+    /// The `seq` in the bytes; none: they are not the canonical form of an event.
+    seq: Option<u64>,
+}
+
+impl Inspected {
+    /// Hashes and reads the bytes.
+    #[must_use]
+    pub fn of(event: &[u8]) -> Self {
+        Self { leaf: leaf_hash(event), seq: canonical::seq(event) }
+    }
 }
 
 /// Where a signed head was kept.
@@ -147,10 +161,10 @@ impl Verifier {
         verifier
     }
 
-    /// Takes the next row; false: something is wrong, and further rows tell nothing.
-    pub fn row(&mut self, row: &Row<'_>) -> bool {
+    /// Takes the next row with what [`Inspected::of`] its event told; false: something is wrong, and further rows tell nothing.
+    pub fn row(&mut self, row: &Row<'_>, inspected: &Inspected) -> bool {
         if self.report.tampering.is_none() {
-            match self.judge(row) {
+            match self.judge(row, inspected) {
                 Ok(end) => {
                     self.report.end = end;
                     self.meet_anchors();
@@ -175,7 +189,7 @@ impl Verifier {
         self.report
     }
 
-    fn judge(&self, row: &Row<'_>) -> Result<Head, Tampering> {
+    fn judge(&self, row: &Row<'_>, inspected: &Inspected) -> Result<Head, Tampering> {
         let before = self.report.end;
         let expected = before.seq + 1;
         let seq = u64::try_from(row.seq).unwrap_or(0);
@@ -188,7 +202,7 @@ impl Verifier {
             }
             Ordering::Equal => {}
         }
-        let leaf = leaf_hash(row.event);
+        let leaf = inspected.leaf;
         let chain = chain_hash(&before.chain, &leaf);
         if row.leaf != leaf {
             return if row.chain == chain {
@@ -197,7 +211,7 @@ impl Verifier {
                 found(seq, Kind::ChangedEvent, format!("The bytes of event {seq} are not those that were hashed when it was written."))
             };
         }
-        match canonical::seq(row.event) {
+        match inspected.seq {
             Some(inside) if inside == seq => {}
             Some(inside) => return found(seq, Kind::OutOfOrder, format!("In the place of event {seq} stands event {inside}.")),
             None => return found(seq, Kind::ChangedEvent, format!("The bytes of event {seq} are not the canonical form of an event.")),

@@ -98,7 +98,7 @@ async fn what_was_approved_is_what_runs() {
     );
     assert_eq!(api.calls("redeem")[0]["parameters"], asked["parameters"]);
     assert_eq!(api.calls("outcome"), [json!({"status": "succeeded", "detail": "Exit code 0."})]);
-    assert!(ended.err.contains("needs 1 of security") && ended.err.contains(&format!("/r/{ID}")), "{}", ended.err);
+    assert!(ended.err.contains("needs 1 of security") && ended.err.contains(&format!("request {ID}, in slack:C0SEC")), "{}", ended.err);
     assert!(ended.err.contains("1h 00m left") && ended.err.contains("approved and redeemed"), "{}", ended.err);
 }
 

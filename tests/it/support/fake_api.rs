@@ -192,7 +192,7 @@ async fn create(State(api): State<FakeApi>, headers: HeaderMap, Json(body): Json
         "id": ID, "status": "pending", "usable": false, "version": 1, "edited": false, "grant": null, "grant_reason": null, "feedback": null, "reason": null,
         "created_at": "2026-11-20T11:40:00.000Z", "expires_at": "2026-11-20T12:40:00.000Z", "parameters": body["parameters"],
         "approval": {"seats": [{"group": "security", "count": 1, "filled_by": []}], "required": 1, "granted": 0, "eligible": 2},
-        "urls": {"self": format!("{}/v1/requests/{ID}", api.url), "review": format!("{}/r/{ID}", api.url)},
+        "deliveries": [{"channel": "slack:C0SEC", "status": "waiting", "permalink": null}],
     }));
     inner.asked = body;
     let at_once = inner.at_once.clone();

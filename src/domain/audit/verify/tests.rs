@@ -45,8 +45,9 @@ fn verify(log: &[Sealed], anchors: Vec<Anchor>) -> Report {
 fn verify_with(log: &[Sealed], anchors: Vec<Anchor>, key: Option<&[u8]>) -> Report {
     let mut verifier = Verifier::new(anchors, key, signed);
     for row in log {
-        let row = Row { seq: row.seq.cast_signed(), event: row.event.as_bytes(), leaf: &row.leaf, chain: &row.chain };
-        if !verifier.row(&row) {
+        let inspected = Inspected::of(row.event.as_bytes());
+        let row = Row { seq: row.seq.cast_signed(), leaf: &row.leaf, chain: &row.chain };
+        if !verifier.row(&row, &inspected) {
             break;
         }
     }
@@ -100,10 +101,11 @@ fn changed_hashes_are_told_apart() {
 fn hashes_of_another_length_are_no_match() {
     let log = log(1);
     let mut verifier = Verifier::new(Vec::new(), None, signed);
-    assert!(!verifier.row(&Row { seq: 1, event: log[0].event.as_bytes(), leaf: &log[0].leaf[..31], chain: &log[0].chain }));
+    let inspected = Inspected::of(log[0].event.as_bytes());
+    assert!(!verifier.row(&Row { seq: 1, leaf: &log[0].leaf[..31], chain: &log[0].chain }, &inspected));
     assert_eq!(verifier.finish().tampering.unwrap().kind, Kind::BadLeaf);
     let mut verifier = Verifier::new(Vec::new(), None, signed);
-    assert!(!verifier.row(&Row { seq: 1, event: log[0].event.as_bytes(), leaf: &log[0].leaf, chain: &[] }));
+    assert!(!verifier.row(&Row { seq: 1, leaf: &log[0].leaf, chain: &[] }, &inspected));
     assert_eq!(verifier.finish().tampering.unwrap().kind, Kind::BadChain);
 }
 
@@ -143,7 +145,7 @@ fn a_repeated_or_absurd_place_is_out_of_order() {
     log[2].seq = 2;
     assert_eq!(found(&log, Vec::new()), (2, "out_of_order"));
     let mut verifier = Verifier::new(Vec::new(), None, signed);
-    assert!(!verifier.row(&Row { seq: -1, event: b"{}", leaf: &[], chain: &[] }));
+    assert!(!verifier.row(&Row { seq: -1, leaf: &[], chain: &[] }, &Inspected::of(b"{}")));
     assert_eq!(verifier.finish().tampering.unwrap().kind, Kind::OutOfOrder);
 }
 
@@ -184,11 +186,11 @@ fn a_head_counts_only_when_the_audit_key_signed_it() {
     let both = vec![foreign, head(&log, Kept::Elsewhere)];
     assert_eq!(verify_with(&log, both, None).tampering.unwrap().kind, Kind::BadHeadSignature);
     // The first thing that is wrong is told.
-    let mut later = log;
-    later[6].chain[0] ^= 1;
-    assert_eq!(found(&later, vec![forged]), (4, "bad_head_signature"));
+    let mut changed = log;
+    changed[6].chain[0] ^= 1;
+    assert_eq!(found(&changed, vec![forged]), (4, "bad_head_signature"));
     // A head for more events than there are, and its signature is wrong too: not evidence of a cut.
-    let mut long = head(&rewritten(Vec::new(), 20, "x"), Kept::Elsewhere);
-    long.signature.clear();
-    assert_eq!(found(&later[..2], vec![long]), (20, "bad_head_signature"));
+    let mut further = head(&rewritten(Vec::new(), 20, "x"), Kept::Elsewhere);
+    further.signature.clear();
+    assert_eq!(found(&changed[..2], vec![further]), (20, "bad_head_signature"));
 }

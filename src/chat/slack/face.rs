@@ -2,7 +2,7 @@
 //! cut here, visibly, before a template sees it.
 //!
 //! Never lays anything out and holds no markup: labels and order are the templates'. What decides (action, target,
-//! environment, parameters) is complete, or `complete` is false and the one-tap Approve gives way to Details.
+//! environment, the rest of the resource, parameters) is complete, or `complete` is false and the one-tap Approve gives way to Details.
 
 use crate::chat::slack::metadata::Reference;
 use crate::domain::card::{Card, GrantLine, Phase, ReviewLine, SeatLine};
@@ -18,6 +18,8 @@ use std::fmt::Write as _;
 pub(super) struct Budget {
     pub(super) parameters: usize,
     pub(super) parameter_lines: usize,
+    pub(super) resource: usize,
+    pub(super) resource_lines: usize,
     pub(super) paragraph: usize,
     pub(super) line: usize,
     pub(super) items: usize,
@@ -25,16 +27,16 @@ pub(super) struct Budget {
 
 /// Cards: the first budget whose card stays within Slack's limits is taken. The parameters shrink last.
 pub(super) const CARD: [Budget; 4] = [
-    Budget { parameters: 3_000, parameter_lines: 80, paragraph: 800, line: 300, items: 10 },
-    Budget { parameters: 3_000, parameter_lines: 80, paragraph: 240, line: 100, items: 4 },
-    Budget { parameters: 1_200, parameter_lines: 40, paragraph: 240, line: 100, items: 4 },
-    Budget { parameters: 300, parameter_lines: 20, paragraph: 120, line: 80, items: 2 },
+    Budget { parameters: 3_000, parameter_lines: 80, resource: 1_000, resource_lines: 30, paragraph: 800, line: 300, items: 10 },
+    Budget { parameters: 3_000, parameter_lines: 80, resource: 1_000, resource_lines: 30, paragraph: 240, line: 100, items: 4 },
+    Budget { parameters: 1_200, parameter_lines: 40, resource: 300, resource_lines: 15, paragraph: 240, line: 100, items: 4 },
+    Budget { parameters: 300, parameter_lines: 20, resource: 100, resource_lines: 8, paragraph: 120, line: 80, items: 2 },
 ];
 
 /// Dialogs: a modal has more room, and whoever opens one wants everything.
 pub(super) const DIALOG: [Budget; 2] = [
-    Budget { parameters: 120_000, parameter_lines: usize::MAX, paragraph: 4_000, line: 1_000, items: 60 },
-    Budget { parameters: 0, parameter_lines: 1, paragraph: 1_000, line: 300, items: 20 },
+    Budget { parameters: 120_000, parameter_lines: usize::MAX, resource: 40_000, resource_lines: usize::MAX, paragraph: 4_000, line: 1_000, items: 60 },
+    Budget { parameters: 0, parameter_lines: 1, resource: 0, resource_lines: 1, paragraph: 1_000, line: 300, items: 20 },
 ];
 /// One preformatted element holds this many characters.
 const PART: usize = 2_800;
@@ -52,6 +54,8 @@ pub(super) struct Face {
     action: String,
     target: Option<String>,
     environment: Option<String>,
+    resource: Vec<String>,
+    resource_complete: bool,
     client: String,
     on_behalf_of: Option<String>,
     history: crate::domain::card::History,
@@ -127,7 +131,11 @@ impl Face {
         let shown = cut(&cut_lines(&parameters, budget.parameter_lines), budget.parameters);
         let target = card.target.as_deref().map(exact);
         let environment = card.environment.as_deref().map(exact);
+        let resource = card.resource.as_deref().map(visible).unwrap_or_default();
+        let shown_resource = cut(&cut_lines(&resource, budget.resource_lines), budget.resource);
+        let resource_complete = shown_resource == resource;
         let complete = shown == parameters
+            && resource_complete
             && target.as_ref().is_none_or(|target| target.chars().count() <= budget.line)
             && environment.as_ref().is_none_or(|environment| environment.chars().count() <= budget.line);
         let (decided_by, decided, reason) = decided(&card.phase);
@@ -144,6 +152,8 @@ impl Face {
             action: one_line(&card.action),
             target: target.as_deref().map(line),
             environment: environment.as_deref().map(line),
+            resource: parts(&shown_resource),
+            resource_complete,
             client: named(line(&card.client)),
             on_behalf_of: card.on_behalf_of.as_deref().map(line),
             history: card.history,

@@ -105,6 +105,7 @@ fn hostile() -> Card {
     let bad = "<!channel> <@U0BOB> <https://evil.example.com|ok> *Approved* :white_check_mark: `x` _y_ ~z~ &amp; \u{202e}desrever\u{202c} zero\u{200b}width\r\n```\nDenied by nobody\n```";
     Card {
         target: Some(bad.to_owned()),
+        resource: Some(serde_json::to_string_pretty(&json!({ "note": bad, bad: 1 })).unwrap()),
         client: bad.to_owned(),
         on_behalf_of: Some(bad.to_owned()),
         source: Some(bad.to_owned()),
@@ -130,6 +131,7 @@ fn brimming() -> Card {
     Card {
         action: "a".repeat(128),
         target: Some(text(4_000)),
+        resource: Some(text(16_000)),
         client: text(200),
         on_behalf_of: Some(text(200)),
         source: Some(text(8_000)),
@@ -256,6 +258,16 @@ fn states() -> Vec<(&'static str, Card)> {
                 ..pending()
             },
         ),
+        (
+            "resource",
+            Card {
+                resource: Some(
+                    serde_json::to_string_pretty(&json!({"account": "4711", "api_key": "•••• masked", "region": "eu-central-1"})).unwrap(),
+                ),
+                masked: 1,
+                ..pending()
+            },
+        ),
         ("needs_comment", Card { needs_comment: true, ..pending() }),
         ("frozen", Card { frozen: true, ..pending() }),
         ("approved", approved(GrantLine::Open, None)),
@@ -339,6 +351,28 @@ fn approval_in_one_tap_is_offered_only_for_what_stands_on_the_card() {
 }
 
 #[test]
+fn the_rest_of_the_resource_stands_on_the_card_or_withholds_the_one_tap_approval() {
+    let of = |count: usize| {
+        let members: serde_json::Map<String, Value> = (0..count).map(|number| (format!("member-{number}"), json!(number))).collect();
+        Card { resource: Some(serde_json::to_string_pretty(&members).unwrap()), ..pending() }
+    };
+    let shown = |drawn: &Value| all_of(drawn, "rich_text_preformatted").iter().map(all_text).collect::<Vec<_>>().join("\n");
+    let short = of(5);
+    assert!(shown(&card_json(&short)).contains(short.resource.as_deref().unwrap()));
+    assert_eq!(action_ids(&card_json(&short)), ["cs.approve", "cs.deny", "cs.details"]);
+    for many in [of(60), of(900)] {
+        assert!(all_text(&card_json(&many)).contains("More about the target (cut, open Details)"));
+        assert_eq!(action_ids(&card_json(&many)), ["cs.details", "cs.deny"]);
+        let details = details_json(&many);
+        assert!(shown(&details).contains(many.resource.as_deref().unwrap()), "the dialog holds every member");
+        assert_eq!(details["submit"]["text"], "Approve");
+    }
+    let endless = Card { resource: Some("x".repeat(50_000)), ..pending() };
+    assert_eq!(action_ids(&card_json(&endless)), ["cs.deny", "cs.details"]);
+    assert_eq!(details_json(&endless)["callback_id"], "cs.comment");
+}
+
+#[test]
 fn the_details_hold_every_character_of_the_parameters_or_offer_no_approval() {
     let details = details_json(&long());
     let shown: Vec<String> =
@@ -376,6 +410,7 @@ proptest::proptest! {
         let card = Card {
             target: Some(text.clone()),
             environment: Some(text.clone()),
+            resource: Some(serde_json::to_string_pretty(&json!({ &text: lines })).unwrap()),
             client: text.clone(),
             on_behalf_of: Some(text.clone()),
             summary: Some(text.clone()),

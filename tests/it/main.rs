@@ -5,6 +5,7 @@
 mod architecture;
 mod authorization;
 mod cli;
+mod crash;
 mod slack;
 mod store;
 mod story;

@@ -6,4 +6,5 @@ pub(crate) mod db;
 pub(crate) mod fake_api;
 pub(crate) mod keys;
 pub(crate) mod log;
+pub(crate) mod server;
 pub(crate) mod slack;

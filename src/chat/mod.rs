@@ -116,6 +116,9 @@ pub struct Reply {
     pub thread_ts: Option<String>,
     /// The dialog.
     pub view_id: Option<String>,
+    /// The acknowledgement itself tells the person that it was decided meanwhile; a second message would only repeat that.
+    #[serde(default)]
+    pub answered: bool,
 }
 
 impl fmt::Debug for Reply {
@@ -126,6 +129,7 @@ impl fmt::Debug for Reply {
             .field("message_ts", &self.message_ts)
             .field("thread_ts", &self.thread_ts)
             .field("view_id", &self.view_id)
+            .field("answered", &self.answered)
             .finish()
     }
 }

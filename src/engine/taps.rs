@@ -9,7 +9,7 @@ use super::{Engine, Failure};
 use crate::chat::{AccountError, ChatPlatform, Choice, Dialog, Tap};
 use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::person::Via;
-use crate::domain::request::Decision;
+use crate::domain::request::{Decision, Refused};
 use crate::store::{ReceivedTap, StoredTap};
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub async fn finish_taps(&self, worker: &str) -> Result<usize, Failure> {
-        let taps = self.store.claim_taps(self.clock.now(), BATCH, LEASE, worker).await?;
+        let taps = self.claim_taps(worker, BATCH).await?;
         let handled = taps.len();
         let results = futures::future::join_all(taps.iter().map(|tap| self.finish(tap))).await;
         for result in results {
@@ -69,7 +69,19 @@ impl Engine {
         Ok(handled)
     }
 
-    async fn finish(&self, stored: &StoredTap) -> Result<(), Failure> {
+    /// Takes taps that wait, for [`LEASE`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claim_taps(&self, worker: &str, most: u32) -> Result<Vec<StoredTap>, Failure> {
+        Ok(self.store.claim_taps(self.clock.now(), most, LEASE, worker).await?)
+    }
+
+    /// Finishes one tap, or leaves it for later while nobody can judge it.
+    ///
+    /// # Errors
+    /// When the store fails; the tap is taken again when its lease is over.
+    pub async fn finish(&self, stored: &StoredTap) -> Result<(), Failure> {
         let Some(platform) = self.platform(&stored.platform) else {
             return Ok(self.store.finish_tap(&stored.id, "platform_not_configured", self.clock.now()).await?);
         };
@@ -79,8 +91,10 @@ impl Engine {
         };
         let tap = &tap;
         let decision = decision_of(&tap.choice);
+        let checked = platform.check_account(&tap.account, self.clock.now()).await;
+        // Judged after the wait for the platform, which may have been what took so long.
         let late = self.clock.now() >= stored.received_at.plus(PATIENCE);
-        let identity = match platform.check_account(&tap.account, self.clock.now()).await {
+        let identity = match checked {
             Ok(facts) => platform.identity(&tap.account, Some(&facts)),
             Err(AccountError::Refused { code, sentence }) => return self.refuse(stored, tap, &*platform, code, sentence).await,
             // No answer means no approval, but a no is taken from whoever the directory ties to this account.
@@ -104,6 +118,9 @@ impl Engine {
             Err(failure) => {
                 // The refusal itself is in the log already.
                 self.store.finish_tap(&stored.id, failure.code(), self.clock.now()).await?;
+                if tap.reply.answered && matches!(failure, Failure::Refused(Refused::AlreadyDecided(..))) {
+                    return Ok(());
+                }
                 platform.tell(&tap.account, &tap.reply, &failure.to_string()).await;
                 Ok(())
             }

@@ -3,7 +3,7 @@
 //! Never holds work in memory: every loop asks the database what is due, and the bell only makes it ask sooner. Each step
 //! can be run once by a test; the loops add nothing but repetition.
 
-use super::{Engine, Failure};
+use super::{Engine, Failure, taps};
 use crate::domain::ids::EventId;
 use crate::store::Changed;
 use std::sync::Arc;
@@ -39,10 +39,7 @@ impl Workers {
         }));
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), HEAD_EVERY, None, "head", async |engine| engine.sign_head().await));
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, None, "eligibility", async |engine| engine.count_eligible().await));
-        let tapper = format!("{name}-taps");
-        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, Some(|engine| &engine.taps), "taps", async move |engine| {
-            engine.finish_taps(&tapper).await
-        }));
+        tasks.spawn(finish_taps(Arc::clone(engine), stop.subscribe(), format!("{name}-taps")));
         for number in 0..DELIVERERS {
             let worker = format!("{name}-{number}");
             tasks.spawn(repeat(
@@ -90,6 +87,42 @@ async fn repeat<F>(
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
+}
+
+/// Finishes taps as they come in: one that waits for a slow platform holds up no other.
+async fn finish_taps(engine: Arc<Engine>, mut stop: watch::Receiver<bool>, worker: String) {
+    let mut at_work = JoinSet::new();
+    while !*stop.borrow() {
+        while at_work.try_join_next().is_some() {}
+        let room = taps::BATCH.saturating_sub(u32::try_from(at_work.len()).unwrap_or(u32::MAX));
+        let claimed = if room == 0 { Ok(Vec::new()) } else { engine.claim_taps(&worker, room).await };
+        let rest = match claimed {
+            // More may be due: ask again at once.
+            Ok(taps) if !taps.is_empty() => {
+                for tap in taps {
+                    let engine = Arc::clone(&engine);
+                    at_work.spawn(async move {
+                        if let Err(failure) = engine.finish(&tap).await {
+                            tracing::error!(worker = "taps", code = failure.code(), "a tap could not be finished; trying again");
+                        }
+                    });
+                }
+                Duration::ZERO
+            }
+            Ok(_) => TICK,
+            Err(failure) => {
+                tracing::error!(worker = "taps", code = failure.code(), "a background step failed; trying again");
+                TICK.max(Duration::from_secs(1))
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(rest), if room > 0 => {}
+            () = engine.taps.notified(), if room > 0 => {}
+            _ = at_work.join_next(), if room == 0 => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+    while at_work.join_next().await.is_some() {}
 }
 
 async fn ring(engine: &Engine, bell: Option<fn(&Engine) -> &Notify>) {

@@ -6,7 +6,9 @@
 use super::App;
 use super::body;
 use super::problem::Problem;
+use crate::chat::Tap;
 use crate::chat::slack::callback::{Inbound, SlackInbound, Verified};
+use crate::store::ReceivedTap;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -36,7 +38,10 @@ async fn receive(app: App, headers: HeaderMap, body: Body) -> Response {
     let Some(slack) = app.slack.clone() else { return Problem::no_such_path().into_response() };
     let bytes = match body::read(body, body::LIMIT).await {
         Ok(bytes) => bytes,
-        Err(problem) => return bare(problem.status()),
+        Err(problem) => {
+            slack.refused_unread();
+            return bare(problem.status());
+        }
     };
     match authenticate(&slack, &headers, &bytes, &app) {
         Ok(Inbound::Nothing) => bare(StatusCode::OK),
@@ -51,38 +56,36 @@ async fn receive(app: App, headers: HeaderMap, body: Body) -> Response {
             });
             bare(StatusCode::OK)
         }
-        Ok(Inbound::Tap(tap)) => match app.engine.receive("slack", &tap).await {
-            Ok(_) => acknowledged(&app, &tap).await,
-            // Not stored, so not acknowledged: Slack tells the person that it did not work.
-            Err(_) => bare(StatusCode::SERVICE_UNAVAILABLE),
-        },
+        Ok(Inbound::Tap(mut tap)) => {
+            // Looked up before the tap is stored: afterwards it may itself be what decided.
+            let decided = if tap.choice.is_submit() { decided_dialog(&app, &tap).await } else { None };
+            tap.reply.answered = decided.is_some();
+            match app.engine.receive("slack", &tap).await {
+                Ok(ReceivedTap::New(_)) => decided.unwrap_or_else(|| bare(StatusCode::OK)),
+                // The first copy has its answer already; this one must not say that it came too late for itself.
+                Ok(ReceivedTap::Duplicate) => bare(StatusCode::OK),
+                // Not stored, so not acknowledged: Slack tells the person that it did not work.
+                Err(_) => bare(StatusCode::SERVICE_UNAVAILABLE),
+            }
+        }
         Err(status) => bare(status),
     }
 }
 
-/// A submitted dialog closes; when the request was decided meanwhile, it says by whom instead.
-async fn acknowledged(app: &App, tap: &crate::chat::Tap) -> Response {
-    if !tap.choice.is_submit() {
-        return bare(StatusCode::OK);
-    }
-    let request = match app.engine.store.request(&tap.request).await {
-        Ok(Some(request)) if request.status().is_terminal() => request,
-        Ok(_) | Err(_) => return bare(StatusCode::OK),
-    };
-    let Some(platform) = app.engine.platform("slack") else { return bare(StatusCode::OK) };
-    match app.engine.card(&request).await.ok().and_then(|card| platform.decided_dialog(&card)) {
-        Some(view) => axum::Json(json!({"response_action": "update", "view": view})).into_response(),
-        None => bare(StatusCode::OK),
-    }
+/// What a submitted dialog turns into when the request was decided meanwhile: it says by whom. Otherwise it closes.
+async fn decided_dialog(app: &App, tap: &Tap) -> Option<Response> {
+    let request = app.engine.store.request(&tap.request).await.ok().flatten().filter(|request| request.status().is_terminal())?;
+    let platform = app.engine.platform("slack")?;
+    let card = app.engine.card(&request).await.ok()?;
+    let view = platform.decided_dialog(&card)?;
+    Some(axum::Json(json!({"response_action": "update", "view": view})).into_response())
 }
 
 fn authenticate(slack: &SlackInbound, headers: &HeaderMap, body: &[u8], app: &App) -> Result<Inbound, StatusCode> {
-    slack.authenticate(headers, body, app.engine.clock.now()).map(Verified::into_inner).map_err(|rejection| {
-        let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::FORBIDDEN);
-        metrics::counter!("countersign_callbacks_refused_total", "platform" => "slack", "status" => status.as_u16().to_string())
-            .increment(1);
-        status
-    })
+    slack
+        .authenticate(headers, body, app.engine.clock.now())
+        .map(Verified::into_inner)
+        .map_err(|rejection| StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::FORBIDDEN))
 }
 
 /// Strangers get a status and nothing else; Slack wants an empty body.

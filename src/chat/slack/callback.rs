@@ -115,11 +115,16 @@ impl SlackInbound {
     /// Size, signature, form, workspace, content: in this order, over the raw bytes.
     pub fn authenticate(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Verified<Inbound>, Rejection> {
         self.judge(headers, body, now).map(Verified).inspect_err(|rejection| {
-            metrics::counter!("countersign_slack_rejected_total", "reason" => rejection.code()).increment(1);
+            count(rejection.code());
             if let Some(before) = self.log.permit(now) {
                 tracing::warn!(reason = rejection.code(), suppressed = before, "refused a Slack callback");
             }
         })
+    }
+
+    /// Counts a callback whose body was too long, or broke off, before there was anything to authenticate.
+    pub fn refused_unread(&self) {
+        count("unread");
     }
 
     fn judge(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Inbound, Rejection> {
@@ -162,6 +167,10 @@ impl SlackInbound {
         let ids = [interaction.effective_team(), interaction.effective_enterprise(), interaction.workspace_in_organisation()];
         app && ids.into_iter().flatten().any(|id| self.allowed.contains(id))
     }
+}
+
+fn count(reason: &'static str) {
+    metrics::counter!("countersign_callbacks_refused_total", "platform" => "slack", "reason" => reason).increment(1);
 }
 
 /// Lets one line per minute through and counts the rest.

@@ -35,7 +35,15 @@ pub(super) const CARD: [Budget; 4] = [
 
 /// Dialogs: a modal has more room, and whoever opens one wants everything.
 pub(super) const DIALOG: [Budget; 2] = [
-    Budget { parameters: 120_000, parameter_lines: usize::MAX, resource: 40_000, resource_lines: usize::MAX, paragraph: 4_000, line: 1_000, items: 60 },
+    Budget {
+        parameters: 120_000,
+        parameter_lines: usize::MAX,
+        resource: 40_000,
+        resource_lines: usize::MAX,
+        paragraph: 4_000,
+        line: 1_000,
+        items: 60,
+    },
     Budget { parameters: 0, parameter_lines: 1, resource: 0, resource_lines: 1, paragraph: 1_000, line: 300, items: 20 },
 ];
 /// One preformatted element holds this many characters.

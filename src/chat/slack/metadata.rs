@@ -150,6 +150,7 @@ mod tests {
             message_ts: Some("1.2".to_owned()),
             thread_ts: None,
             view_id: None,
+            answered: false,
         };
         let metadata = Metadata::new(reference(), "U1", &reply);
         assert_eq!(Metadata::parse(&metadata.to_text()), Some(metadata.clone()));

@@ -268,6 +268,7 @@ impl<'a> Interaction<'a> {
                 message_ts: own(container.and_then(|container| container.message_ts.as_ref())),
                 thread_ts: own(container.and_then(|container| container.thread_ts.as_ref())),
                 view_id: None,
+                answered: false,
             },
         })
     }
@@ -301,6 +302,7 @@ impl<'a> Interaction<'a> {
                 message_ts: metadata.message_ts,
                 thread_ts: metadata.thread_ts,
                 view_id: Some(id.to_owned()),
+                answered: false,
             },
         })
     }

@@ -110,6 +110,20 @@ impl Engine {
         self.store.request(&id).await?.ok_or(Failure::NotFound("request"))
     }
 
+    /// The caller as it is now: somebody who waited may have been frozen or disabled meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn renewed(&self, caller: Caller) -> Result<Caller, Failure> {
+        match caller {
+            Caller::Client(client) => match self.store.client(&client.id).await? {
+                Some(client) if client.enabled => Ok(Caller::Client(client)),
+                Some(_) | None => Err(Failure::NotFound("request")),
+            },
+            person @ Caller::Person(_) => Ok(person),
+        }
+    }
+
     /// Whether the caller is the requester of this request.
     #[must_use]
     pub fn requester<'a>(caller: &'a Caller, request: &Request) -> Option<&'a Client> {

@@ -3,7 +3,6 @@
 //! Never waits and never reviews. Asks the directory for one thing only: the person the action is for.
 
 use super::caller::{Client, Scope};
-use super::people::identity_of;
 use super::{Engine, Failure};
 use crate::domain::ask::Ask;
 use crate::domain::digest::Nonce;
@@ -123,7 +122,7 @@ impl Engine {
         };
         let covers =
             |email: &str| client.may_act_for.iter().any(|pattern| policy::glob_matches(&pattern.to_lowercase(), &email.to_lowercase()));
-        let identity = identity_of(named);
+        let identity = self.identity_named(named).await?;
         if matches!(&identity, crate::directory::Identity::Email(email) if !covers(email)) || client.may_act_for.is_empty() {
             return Err(not_allowed());
         }
@@ -165,7 +164,8 @@ impl Engine {
             history,
             now: self.clock.now(),
         };
-        Ok(policy.evaluate(&facts))
+        // A condition over long lists must not hold up the callers that share this thread.
+        Ok(if policy.is_cheap(&facts) { policy.evaluate(&facts) } else { tokio::task::block_in_place(|| policy.evaluate(&facts)) })
     }
 
     /// Decisions about this client and action in the last 24 hours.

@@ -35,6 +35,19 @@ impl Engine {
         Ok(self.store.person_id(&record.key, &record.name, &record.email, record.id.as_ref(), fresh).await?)
     }
 
+    /// A text of configuration or of a caller that names a person: an id, else an e-mail. An id that we gave at first sight
+    /// stands for the directory's own key.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn identity_named(&self, text: &str) -> Result<Identity, Failure> {
+        let Ok(id) = text.parse::<PersonId>() else { return Ok(Identity::Email(text.to_owned())) };
+        Ok(match self.store.person(&id).await? {
+            Some(known) => Identity::Key(known.key),
+            None => Identity::Person(id),
+        })
+    }
+
     /// What must be known about the people around a request before anybody approves it.
     ///
     /// # Errors
@@ -43,7 +56,7 @@ impl Engine {
         let client = self.store.client(&request.asked().client.id).await?;
         let owner = match client.as_ref().and_then(|client| client.owner.as_deref()) {
             None => None,
-            Some(owner) => match self.present(&identity_of(owner)).await {
+            Some(owner) => match self.present(&self.identity_named(owner).await?).await {
                 Ok(person) => {
                     person.filter(|person| person.proof.fresh).map(|person| Owner { id: person.id, active: person.active && person.human })
                 }
@@ -54,12 +67,6 @@ impl Engine {
         let frozen = client.as_ref().is_none_or(|client| client.frozen_at.is_some());
         Ok((Circumstances { owner, frozen }, client))
     }
-}
-
-/// A text of configuration or of a caller that names a person: an id, else an e-mail.
-#[must_use]
-pub fn identity_of(text: &str) -> Identity {
-    text.parse().map_or_else(|_| Identity::Email(text.to_owned()), Identity::Person)
 }
 
 fn person(id: PersonId, record: Record, proof: Proof) -> Person {

@@ -52,8 +52,12 @@ pub async fn create(
     drop(body);
     let opened = app.engine.open(&client, ask, key).await?;
     let request = app.engine.follow(opened.request, asked.wait).await?;
+    let mut caller = Caller::Client(client);
+    if asked.wait.is_some() {
+        caller = app.engine.renewed(caller).await?;
+    }
     let location = format!("{}/v1/requests/{}", app.engine.settings.public_url, request.id());
-    let view = show(&app.engine, request, &Caller::Client(client)).await?;
+    let view = show(&app.engine, request, &caller).await?;
     let status = if opened.replayed { StatusCode::OK } else { StatusCode::CREATED };
     let mut response = (status, Json(view)).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
@@ -81,6 +85,7 @@ pub async fn read(
     let asked = query.read(&headers)?;
     let request = app.engine.visible(&caller, &request_id(&id)?).await?;
     let request = app.engine.follow(request, asked.wait).await?;
+    let caller = if asked.wait.is_some() { app.engine.renewed(caller).await? } else { caller };
     let view = show(&app.engine, request, &caller).await?;
     Ok(with_preference(Json(view).into_response(), asked.preference))
 }

@@ -65,18 +65,19 @@ fn what_was_not_given_is_absent() {
 
 #[test]
 fn all_of_the_resource_is_on_the_card_because_the_digest_covers_it() {
-    for (resource, target) in [
-        (json!({"id": "prod/customers"}), Some("prod/customers")),
-        (json!({"type": "table"}), Some("table")),
-        (json!({"environment": "prod"}), None),
-        (json!({"type": "table", "id": "customers", "account": "42"}), Some("customers (table) {\"account\":\"42\"}")),
-        (json!({"region": "eu"}), Some("{\"region\":\"eu\"}")),
-        (json!({"id": "db", "password": "hunter22"}), Some("db {\"password\":\"•••• masked\"}")),
+    for (resource, target, rest) in [
+        (json!({"id": "prod/customers"}), Some("prod/customers"), None),
+        (json!({"type": "table"}), Some("table"), None),
+        (json!({"environment": "prod"}), None, None),
+        (json!({"type": "table", "id": "customers", "account": "42"}), Some("customers (table)"), Some(json!({"account": "42"}))),
+        (json!({"region": "eu"}), None, Some(json!({"region": "eu"}))),
+        (json!({"id": "db", "password": "hunter22"}), Some("db"), Some(json!({"password": MASK}))),
     ] {
         let mut ask = body();
         ask["resource"] = resource.clone();
         let card = card(&Story::with(&ask, dual_control()));
         assert_eq!(card.target.as_deref(), target, "{resource}");
+        assert_eq!(card.resource, rest.map(|rest| serde_json::to_string_pretty(&rest).unwrap()), "{resource}");
     }
 }
 
@@ -115,11 +116,13 @@ fn odd_characters_in_what_decides_are_warned_about() {
         ("/summary", "p\u{430}y", imitates),
         ("/justification", "p\u{430}y", imitates),
         ("/resource/id", "pr\u{43e}d/customers", imitates),
+        ("/resource/account", "p\u{430}y", imitates),
         ("/parameters/destination", "p\u{430}y", imitates),
         ("/parameters/destination", "a\u{202e}b", "contains characters that reverse text (removed here)"),
         ("/parameters/destination", "a\u{200b}b", "contains invisible characters (removed here)"),
     ] {
         let mut ask = body();
+        ask["resource"]["account"] = json!("42");
         *ask.pointer_mut(pointer).unwrap() = json!(text);
         assert_eq!(card(&Story::with(&ask, dual_control())).warnings, [warning], "{pointer}");
     }

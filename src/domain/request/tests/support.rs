@@ -267,9 +267,6 @@ impl Story {
         if self.request.status().is_terminal() {
             return Err(self.request.already_decided());
         }
-        if self.now >= self.request.expires_at() {
-            return Err(Refused::Expired);
-        }
         let reviewer = self.verify(who, act.decision(), &requirements)?;
         let first = self.event(reviewer.clone(), act.clone(), comment, Vec::new());
         match self.apply(first) {

@@ -7,11 +7,11 @@
 use super::output::{Output, Style, thousands};
 use super::{Context, migrate};
 use crate::config::{Config, KeySource};
-use crate::domain::audit::verify::{Anchor, Inspected, Kept, Report, Row, Verifier};
+use crate::domain::audit::verify::{Anchor, Columns, Inspected, Kept, Report, Row, Verifier};
 use crate::domain::audit::{Head, hex};
 use crate::domain::time::Timestamp;
 use crate::keys::{self, AuditKey, KeyKind};
-use crate::store::{AuditRow, SignedHead, Store, StoreError};
+use crate::store::{RawEvent, SignedHead, Store, StoreError};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -40,7 +40,7 @@ Examples:
   countersign audit verify --head head-2026-11.json          finds a cut or rewritten tail as well
 
 Exit code: 0 intact; 1 tampered with, the first bad event and the kind are told; 2 the log cannot be read.
-Kinds: changed_event bad_leaf bad_chain gap out_of_order bad_head_signature cut_tail rewritten_tail.";
+Kinds: changed_event changed_column bad_leaf bad_chain gap out_of_order bad_head_signature cut_tail rewritten_tail.";
 
 /// What to do with the log.
 #[derive(Debug, clap::Subcommand)]
@@ -126,7 +126,7 @@ async fn read(out: Output, store: &Store, given: Option<Anchor>, key: Option<&Au
     'log: while let Some(chunk) = chunks.recv().await {
         let rows = chunk.context("cannot read the log")?.await.context("looking at the log was interrupted")?;
         for (row, inspected) in &rows {
-            if !verifier.row(&Row { seq: row.seq.cast_signed(), leaf: &row.leaf_hash, chain: &row.chain_hash }, inspected) {
+            if !verifier.row(&Row { seq: row.seq, leaf: &row.leaf_hash, chain: &row.chain_hash }, inspected) {
                 break 'log;
             }
             done += 1;
@@ -138,18 +138,14 @@ async fn read(out: Output, store: &Store, given: Option<Anchor>, key: Option<&Au
 }
 
 /// Rows that are being looked at, on a thread of their own.
-type Chunk = Result<JoinHandle<Vec<(AuditRow, Inspected)>>, StoreError>;
+type Chunk = Result<JoinHandle<Vec<(RawEvent, Inspected)>>, StoreError>;
 
 /// Sends the log chunk by chunk in its order, each already being looked at, until it ends or nobody listens.
 async fn fetch(store: Store, send: mpsc::Sender<Chunk>) {
     let mut after = 0;
     loop {
-        let rows = store.audit_rows(after, CHUNK).await;
-        let last = rows.as_ref().ok().and_then(|rows| rows.last()).map(|row| row.seq);
-        let inspect = |row: AuditRow| {
-            let inspected = Inspected::of(row.event.as_bytes());
-            (row, inspected)
-        };
+        let rows = store.raw_events(after, CHUNK).await;
+        let last = rows.as_ref().ok().and_then(|rows| rows.last()).map(|row| u64::try_from(row.seq).unwrap_or(u64::MAX));
         let chunk = rows.map(|rows| tokio::task::spawn_blocking(move || rows.into_iter().map(inspect).collect()));
         let Some(last) = last else {
             // The end, or an error.
@@ -161,6 +157,18 @@ async fn fetch(store: Store, send: mpsc::Sender<Chunk>) {
             return;
         }
     }
+}
+
+fn inspect(row: RawEvent) -> (RawEvent, Inspected) {
+    let beside = Columns {
+        at: row.at,
+        kind: &row.kind,
+        actor_kind: &row.actor_kind,
+        actor_id: row.actor_id.as_deref(),
+        request: row.request_id.as_deref(),
+    };
+    let inspected = Inspected::of(row.event.as_bytes(), Some(&beside));
+    (row, inspected)
 }
 
 fn beside(signed: &SignedHead) -> Anchor {

@@ -27,13 +27,44 @@ pub struct Inspected {
     leaf: Hash,
     /// The `seq` in the bytes; none: they are not the canonical form of an event.
     seq: Option<u64>,
+    columns_agree: bool,
+}
+
+/// What a database keeps beside the bytes, for searches: it must say what they say, or a search would lie although every hash fits.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns<'r> {
+    /// When, in milliseconds.
+    pub at: i64,
+    /// The type's name.
+    pub kind: &'r str,
+    /// `client`, `person` or `system`.
+    pub actor_kind: &'r str,
+    /// Who.
+    pub actor_id: Option<&'r str>,
+    /// The request.
+    pub request: Option<&'r str>,
+}
+
+impl Columns<'_> {
+    /// The bytes have one form, members ordered by name, so their beginning and end tell without parsing.
+    fn agree_with(&self, event: &[u8]) -> bool {
+        let id = |id: Option<&str>| id.map_or_else(|| "null".to_owned(), |id| format!("\"{id}\""));
+        let begin =
+            format!(r#"{{"actor":{{"id":{},"kind":"{}"}},"at":"{}","#, id(self.actor_id), self.actor_kind, Timestamp::from_millis(self.at));
+        let (request, end) = (format!(r#","request":{},"seq":"#, id(self.request)), format!(r#","type":"{}"}}"#, self.kind));
+        let rest = event.strip_prefix(begin.as_bytes()).and_then(|rest| rest.strip_suffix(end.as_bytes()));
+        rest.is_some_and(|rest| {
+            let digits = rest.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+            rest[..rest.len() - digits].ends_with(request.as_bytes())
+        })
+    }
 }
 
 impl Inspected {
-    /// Hashes and reads the bytes.
+    /// Hashes and reads the bytes, and compares what stands beside them.
     #[must_use]
-    pub fn of(event: &[u8]) -> Self {
-        Self { leaf: leaf_hash(event), seq: canonical::seq(event) }
+    pub fn of(event: &[u8], beside: Option<&Columns<'_>>) -> Self {
+        Self { leaf: leaf_hash(event), seq: canonical::seq(event), columns_agree: beside.is_none_or(|columns| columns.agree_with(event)) }
     }
 }
 
@@ -69,6 +100,8 @@ pub struct Anchor {
 pub enum Kind {
     /// The bytes of an event are not those that were hashed, or not in their one canonical form.
     ChangedEvent,
+    /// A column beside the bytes says something else than they do.
+    ChangedColumn,
     /// The leaf hash alone was changed.
     BadLeaf,
     /// The chain hash does not follow from the one before: it, or the event before with all its hashes, was changed.
@@ -91,6 +124,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ChangedEvent => "changed_event",
+            Self::ChangedColumn => "changed_column",
             Self::BadLeaf => "bad_leaf",
             Self::BadChain => "bad_chain",
             Self::Gap => "gap",
@@ -219,6 +253,13 @@ impl Verifier {
         if row.chain != chain {
             let other = if seq == 1 { String::new() } else { format!(", or event {} was rewritten together with its hashes", seq - 1) };
             return found(seq, Kind::BadChain, format!("The chain breaks at event {seq}: its chain hash was changed{other}."));
+        }
+        if !inspected.columns_agree {
+            return found(
+                seq,
+                Kind::ChangedColumn,
+                format!("The columns beside event {seq} do not say what its bytes say, which are whole."),
+            );
         }
         Ok(Head { seq, chain })
     }

@@ -2,6 +2,9 @@
 //! the file would: the triggers go first.
 
 use super::{Result, folder, run};
+use countersign::domain::time::Timestamp;
+use countersign::keys::AuditKey;
+use countersign::store::{SignedHead, Store};
 use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
@@ -116,6 +119,7 @@ fn an_untouched_log_is_intact_but_not_anchored() {
 async fn tampering_is_told_with_the_first_bad_event_and_its_kind() {
     for (statements, seq, kind) in [
         (&["UPDATE audit_event SET event = replace(event, 'client.created', 'client.changed') WHERE seq = 2"][..], 2, "changed_event"),
+        (&["UPDATE audit_event SET type = 'config.changed' WHERE seq = 4"], 4, "changed_column"),
         (&["UPDATE audit_event SET leaf_hash = zeroblob(32) WHERE seq = 3"], 3, "bad_leaf"),
         (&["UPDATE audit_event SET chain_hash = zeroblob(32) WHERE seq = 1"], 1, "bad_chain"),
         (&["DELETE FROM audit_event WHERE seq = 2"], 2, "gap"),
@@ -137,6 +141,53 @@ async fn tampering_is_told_with_the_first_bad_event_and_its_kind() {
         let document: Value = serde_json::from_str(&verify(folder.path(), &["--json"]).out).unwrap();
         assert_eq!((&document["first_bad_seq"], &document["kind"]), (&seq.into(), &kind.into()));
     }
+}
+
+/// Signs the end of the log, as the server does.
+async fn sign(folder: &Path) {
+    let store = Store::open(&format!("sqlite://{}", folder.join("try.db").display())).await.unwrap();
+    let key = AuditKey::from_pem(&std::fs::read_to_string(folder.join("audit-key.pem")).unwrap().into()).unwrap();
+    let (head, at) = (store.audit_head().await.unwrap(), Timestamp::from_millis(1_795_174_800_000));
+    let signature = key.sign(&head.signed_bytes(at)).unwrap().to_vec();
+    store.put_signed_head(SignedHead { head, at, signature, public_key: key.public_key().to_vec() }).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_head_kept_elsewhere_anchors_the_end() {
+    let folder = with_log(4);
+    let result = verify(folder.path(), &["--save-head", "head.json"]);
+    assert_eq!(result.code, Some(2));
+    assert!(result.err.contains("there is no signed head yet"), "{}", result.err);
+    sign(folder.path()).await;
+    let result = verify(folder.path(), &["--save-head", "head.json"]);
+    assert_eq!(result.code, Some(0), "{}", result.err);
+    assert!(result.out.contains("signed       up to the end (4)") && result.out.contains("end not anchored"), "{}", result.out);
+    let anchored = verify(folder.path(), &["--head", "head.json"]);
+    assert_eq!(anchored.code, Some(0));
+    assert!(anchored.out.contains("anchored     up to the end"), "{}", anchored.out);
+
+    // Its signature, and the one beside the log, must be the audit key's.
+    let head = std::fs::read_to_string(folder.path().join("head.json")).unwrap();
+    std::fs::write(folder.path().join("forged.json"), head.replace("2026-11-20", "2026-11-21")).unwrap();
+    let forged = verify(folder.path(), &["--head", "forged.json"]);
+    assert_eq!(forged.code, Some(1));
+    assert!(forged.out.starts_with("tampered: event 4: bad_head_signature"), "{}", forged.out);
+
+    // The tail goes, and the heads beside it.
+    tamper(folder.path(), &["DELETE FROM audit_event WHERE seq = 4"]).await;
+    assert!(verify(folder.path(), &[]).out.starts_with("tampered: event 4: cut_tail"));
+    tamper(folder.path(), &["DELETE FROM audit_head"]).await;
+    assert_eq!(verify(folder.path(), &[]).code, Some(0), "nothing in the database tells any more");
+    let cut = verify(folder.path(), &["--head", "head.json"]);
+    assert_eq!(cut.code, Some(1));
+    assert!(cut.out.starts_with("tampered: event 4: cut_tail"), "{}", cut.out);
+
+    // And grows again, with hashes that fit.
+    assert_eq!(create(folder.path(), "another-bot").code, Some(0));
+    let rewritten = verify(folder.path(), &["--head", "head.json"]);
+    assert_eq!(rewritten.code, Some(1));
+    assert!(rewritten.out.starts_with("tampered: event 4: rewritten_tail"), "{}", rewritten.out);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::audit::{Actor, Entry, GENESIS, Kind as EventKind, Sealed};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{ClientId, EventId, RequestId};
 
 const KEY: &[u8] = b"the audit key";
 
@@ -45,7 +45,7 @@ fn verify(log: &[Sealed], anchors: Vec<Anchor>) -> Report {
 fn verify_with(log: &[Sealed], anchors: Vec<Anchor>, key: Option<&[u8]>) -> Report {
     let mut verifier = Verifier::new(anchors, key, signed);
     for row in log {
-        let inspected = Inspected::of(row.event.as_bytes());
+        let inspected = Inspected::of(row.event.as_bytes(), None);
         let row = Row { seq: row.seq.cast_signed(), leaf: &row.leaf, chain: &row.chain };
         if !verifier.row(&row, &inspected) {
             break;
@@ -101,7 +101,7 @@ fn changed_hashes_are_told_apart() {
 fn hashes_of_another_length_are_no_match() {
     let log = log(1);
     let mut verifier = Verifier::new(Vec::new(), None, signed);
-    let inspected = Inspected::of(log[0].event.as_bytes());
+    let inspected = Inspected::of(log[0].event.as_bytes(), None);
     assert!(!verifier.row(&Row { seq: 1, leaf: &log[0].leaf[..31], chain: &log[0].chain }, &inspected));
     assert_eq!(verifier.finish().tampering.unwrap().kind, Kind::BadLeaf);
     let mut verifier = Verifier::new(Vec::new(), None, signed);
@@ -145,7 +145,7 @@ fn a_repeated_or_absurd_place_is_out_of_order() {
     log[2].seq = 2;
     assert_eq!(found(&log, Vec::new()), (2, "out_of_order"));
     let mut verifier = Verifier::new(Vec::new(), None, signed);
-    assert!(!verifier.row(&Row { seq: -1, leaf: &[], chain: &[] }, &Inspected::of(b"{}")));
+    assert!(!verifier.row(&Row { seq: -1, leaf: &[], chain: &[] }, &Inspected::of(b"{}", None)));
     assert_eq!(verifier.finish().tampering.unwrap().kind, Kind::OutOfOrder);
 }
 
@@ -193,4 +193,38 @@ fn a_head_counts_only_when_the_audit_key_signed_it() {
     let mut further = head(&rewritten(Vec::new(), 20, "x"), Kept::Elsewhere);
     further.signature.clear();
     assert_eq!(found(&changed[..2], vec![further]), (20, "bad_head_signature"));
+}
+
+#[test]
+fn columns_must_say_what_the_bytes_say() {
+    let at = Timestamp::from_millis(1_795_174_800_123);
+    let (client, request) = (ClientId::new(at, [1; 10]), RequestId::new(at, [2; 10]));
+    let entry = Entry::new(EventKind::GrantMinted, Actor::Client(client.clone()), Some(&request)).with("n", 1);
+    let sealed = entry.prepare(&EventId::new(at, [3; 10]), at).seal(&Head::EMPTY);
+    let right = Columns {
+        at: at.as_millis(),
+        kind: "grant.minted",
+        actor_kind: "client",
+        actor_id: Some(client.as_str()),
+        request: Some(request.as_str()),
+    };
+    let kind = |columns: &Columns<'_>| {
+        let mut verifier = Verifier::new(Vec::new(), None, signed);
+        verifier.row(&Row { seq: 1, leaf: &sealed.leaf, chain: &sealed.chain }, &Inspected::of(sealed.event.as_bytes(), Some(columns)));
+        verifier.finish().tampering.map(|found| found.kind.as_str())
+    };
+    assert_eq!(kind(&right), None);
+    for wrong in [
+        Columns { at: right.at + 1, ..right },
+        Columns { kind: "grant.refused", ..right },
+        Columns { actor_kind: "person", ..right },
+        Columns { actor_id: None, ..right },
+        Columns { request: None, ..right },
+        Columns { request: Some("req_"), ..right },
+    ] {
+        assert_eq!(kind(&wrong), Some("changed_column"), "{wrong:?}");
+    }
+    let system = rewritten(Vec::new(), 1, "x");
+    let columns = Columns { at: 0, kind: "request.created", actor_kind: "system", actor_id: None, request: None };
+    assert!(columns.agree_with(system[0].event.as_bytes()));
 }

@@ -55,8 +55,17 @@ impl Engine {
         self.may_revoke(caller, &request).await?;
         let by = caller.actor();
         self.transact(id, |request, now| {
-            let by = by_for(&by, &request);
-            request.apply(Event::Revoke { by, reason: reason.clone() }, now)
+            let admin = match &by {
+                Actor::Client(client) if *client != request.asked().client.id => Some(client.to_string()),
+                Actor::Client(_) | Actor::Person(_) | Actor::System => None,
+            };
+            // The state machine lets a client revoke only what it asked itself; an admin client acts for the operator.
+            let by = if admin.is_some() { Actor::System } else { by.clone() };
+            let transition = request.apply(Event::Revoke { by, reason: reason.clone() }, now)?;
+            Ok(match admin {
+                Some(admin) => transition.with_fact("admin_client", &admin),
+                None => transition,
+            })
         })
         .await
     }
@@ -126,10 +135,3 @@ impl Engine {
     }
 }
 
-/// An admin client acts for the operator; the state machine lets a client revoke only what it asked itself.
-fn by_for(by: &Actor, request: &Request) -> Actor {
-    match by {
-        Actor::Client(client) if *client != request.asked().client.id => Actor::System,
-        other => other.clone(),
-    }
-}

@@ -57,9 +57,8 @@ impl Engine {
         let owner = match client.as_ref().and_then(|client| client.owner.as_deref()) {
             None => None,
             Some(owner) => match self.present(&self.identity_named(owner).await?).await {
-                Ok(person) => {
-                    person.filter(|person| person.proof.fresh).map(|person| Owner { id: person.id, active: person.active && person.human })
-                }
+                // A stale answer still tells who the owner is, who may deny; for an approval it is an unknown.
+                Ok(person) => person.map(|person| Owner { active: person.active && person.human && person.proof.fresh, id: person.id }),
                 Err(Failure::DirectoryUnavailable) => None,
                 Err(other) => return Err(other),
             },

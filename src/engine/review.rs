@@ -107,14 +107,19 @@ impl Engine {
         }
         let (circumstances, client) = self.circumstances(&request).await?;
         let owner = client.as_ref().and_then(|client: &Client| client.owner.clone());
-        let history = if request.requirements().reviewer_when.is_empty() {
+        let behalf = self.behalf_person(&request).await?;
+        let (act, requirements) = self.act(&request, wish, owner.as_deref(), behalf.as_ref()).await?;
+        let history = if requirements.reviewer_when.is_empty() {
             History::default()
         } else {
             self.history(&request.asked().client.id, &request.asked().ask.action).await?
         };
-        let behalf = self.behalf_person(&request).await?;
-        let facts = facts(&request, request.parameters(), owner.as_deref(), behalf.as_ref(), history, now);
-        let (act, requirements) = self.act(&request, wish, owner.as_deref(), behalf.as_ref(), history).await?;
+        // An edit is judged by what it leads to, also where a rule narrows who may approve.
+        let parameters = match &act {
+            Act::Edit { parameters, .. } => parameters,
+            Act::Approve { .. } | Act::Deny { .. } | Act::Comment => request.parameters(),
+        };
+        let facts = facts(&request, parameters, owner.as_deref(), behalf.as_ref(), history, now);
         let verified = VerifiedReviewer::verify(&request, person, wish.decision, &requirements, &circumstances, &facts, via)
             .map_err(|reason| Failure::Refused(Refused::Ineligible(reason)))?;
         let event = |rechecks| Event::Review {
@@ -140,7 +145,6 @@ impl Engine {
         wish: &Wish,
         owner: Option<&str>,
         behalf: Option<&Person>,
-        history: History,
     ) -> Result<(Act, policy::Requirements), Failure> {
         let present = request.requirements();
         let digest = || {
@@ -163,7 +167,7 @@ impl Engine {
                     .ok_or_else(|| Failure::invalid("parameters_required", "/parameters", "is required to edit"))?;
                 let shown = mask::mask_parameters(request.parameters(), &request.asked().ask.sensitive);
                 let parameters = edit::unmask(request.parameters(), &shown, edited).map_err(Failure::invalid_fields)?;
-                let evaluation = self.evaluate_edit(request, &parameters, owner, behalf, history).await?;
+                let evaluation = self.evaluate_edit(request, &parameters, owner, behalf).await?;
                 let requirements = present.stricter(&evaluation.requirements);
                 Ok((Act::Edit { digest, parameters, evaluation: Box::new(evaluation) }, requirements))
             }
@@ -177,11 +181,10 @@ impl Engine {
         parameters: &Map<String, Value>,
         owner: Option<&str>,
         behalf: Option<&Person>,
-        history: History,
     ) -> Result<Evaluation, Failure> {
         let pinned = self.pinned_policy(&request.asked().policy.version).await?;
         let history =
-            if pinned.uses_history() { self.history(&request.asked().client.id, &request.asked().ask.action).await? } else { history };
+            if pinned.uses_history() { self.history(&request.asked().client.id, &request.asked().ask.action).await? } else { History::default() };
         Ok(pinned.evaluate(&facts(request, parameters, owner, behalf, history, self.clock.now())))
     }
 

@@ -88,9 +88,11 @@ impl Transition {
         self.after
     }
 
-    /// Adds a fact about what led to this transition to its evidence.
-    pub fn with_event(mut self, event: Entry) -> Self {
-        self.events.push(event);
+    /// Adds an id or a code to the evidence of this transition.
+    pub fn with_fact(mut self, name: &str, value: &str) -> Self {
+        if let Some(event) = self.events.last_mut() {
+            event.data.insert(name.to_owned(), value.into());
+        }
         self
     }
 

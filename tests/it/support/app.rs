@@ -142,11 +142,19 @@ pub(crate) struct Options {
     pub(crate) slack: bool,
     /// The policy can be replaced through the API.
     pub(crate) policy_by_api: bool,
+    /// Workspaces and organisations whose people may decide.
+    pub(crate) team_ids: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { policy: POLICY.to_owned(), directory: DIRECTORY.to_owned(), slack: true, policy_by_api: false }
+        Self {
+            policy: POLICY.to_owned(),
+            directory: DIRECTORY.to_owned(),
+            slack: true,
+            policy_by_api: false,
+            team_ids: vec![TEAM.to_owned()],
+        }
     }
 }
 
@@ -166,7 +174,8 @@ pub(crate) struct TestApp {
     pub(crate) files: tempfile::TempDir,
     /// The configuration it was started with.
     pub(crate) config: Config,
-    _database: TestDatabase,
+    /// Its database.
+    pub(crate) database: TestDatabase,
 }
 
 impl TestApp {
@@ -199,7 +208,27 @@ impl TestApp {
         let running = app::start(built, listener, None);
         slack.app_is_at(&url);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { running, url, clock, slack, http, files, config, _database: database }
+        Self { running, url, clock, slack, http, files, config, database }
+    }
+
+    /// The same engine a second time, on the same database, with a clock of its own and no background: another replica,
+    /// whose every step the test takes.
+    pub(crate) async fn replica(&self, clock: TestClock) -> countersign::http::App {
+        built(&self.config, &self.url, Arc::new(clock)).await.app
+    }
+
+    /// Stops the server, lets something happen while it is down, and starts it again.
+    pub(crate) async fn restarted(self, meanwhile: impl AsyncFnOnce(&countersign::store::Store)) -> Self {
+        let Self { running, clock, slack, http, files, config, database, .. } = self;
+        running.stop().await.unwrap();
+        let store = database.store().await;
+        meanwhile(&store).await;
+        store.close().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let running = app::start(built(&config, &url, clock.clone()).await, listener, None).await;
+        slack.app_is_at(&url);
+        Self { running, url, clock, slack, http, files, config, database }
     }
 
     /// A client of the API.
@@ -267,6 +296,12 @@ impl TestApp {
     }
 }
 
+/// A server without anybody signed in.
+async fn built(config: &Config, url: &str, clock: Arc<TestClock>) -> app::Built {
+    let around = Surroundings { clock, random: Arc::new(SystemRandom), sessions: Sessions::demo(url), demo: None };
+    app::build(config, around).await.unwrap_or_else(|error| panic!("the server does not start: {error}"))
+}
+
 fn people(directory: &str) -> Vec<String> {
     let directory: toml::Table = directory.parse().unwrap();
     directory["person"].as_array().unwrap().iter().map(|person| person["email"].as_str().unwrap().to_owned()).collect()
@@ -291,7 +326,7 @@ fn config(database: &TestDatabase, files: &Path, url: &str, slack: &FakeSlack, o
     if options.slack {
         let mut section =
             countersign::config::slack::Slack::new(SecretString::from(SECRET), SecretString::from("xoxb-fake-token")).unwrap();
-        section.team_ids = vec![TEAM.to_owned()];
+        section.team_ids.clone_from(&options.team_ids);
         section.api_url = slack.api_url().parse().unwrap();
         config.slack = Some(section);
     }

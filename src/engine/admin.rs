@@ -107,7 +107,17 @@ impl Engine {
             return Err(PolicyRefused::Failure(Failure::PreconditionFailed(active.version().to_owned())));
         }
         let policy = Policy::parse(text).map_err(PolicyRefused::Findings)?;
-        self.install_policy(text, policy, by).await.map_err(PolicyRefused::Failure)
+        let policy = Arc::new(policy);
+        let entry =
+            Entry::new(Kind::PolicyChanged, by, None).with("policy_version", policy.version()).with("before", expected);
+        let failed = |error| PolicyRefused::Failure(Failure::from(error));
+        // Two who replace the same version at once: the database lets one through.
+        if !self.store.replace_policy(policy.version(), text, expected, &entry, self.clock.now()).await.map_err(failed)? {
+            let active = self.store.active_policy().await.map_err(failed)?.map_or_else(String::new, |(version, _)| version);
+            return Err(PolicyRefused::Failure(Failure::PreconditionFailed(active)));
+        }
+        self.activate(Arc::clone(&policy));
+        Ok(policy)
     }
 
     /// Stores a policy and makes it the active one.

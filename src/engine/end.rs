@@ -43,6 +43,7 @@ impl Engine {
     /// When it is not the client's, or decided.
     pub async fn cancel(&self, client: &Client, id: &RequestId, reason: Option<String>) -> Result<Request, Failure> {
         self.own(client, id).await?;
+        Self::not_frozen(client)?;
         self.transact(id, |request, now| request.apply(Event::Cancel { client: client.id.clone(), reason: reason.clone() }, now)).await
     }
 
@@ -51,7 +52,11 @@ impl Engine {
     /// # Errors
     /// When the caller may not, or nothing is left to revoke.
     pub async fn revoke(&self, caller: &Caller, id: &RequestId, reason: Option<String>) -> Result<Request, Failure> {
-        let request = self.visible(caller, id).await?;
+        let request = match caller {
+            // An admin client may revoke what it may not list.
+            Caller::Client(client) if client.may(Scope::ClientsWrite) => self.store.request(id).await?.ok_or(Failure::NotFound("request"))?,
+            Caller::Client(_) | Caller::Person(_) => self.visible(caller, id).await?,
+        };
         self.may_revoke(caller, &request).await?;
         let by = caller.actor();
         self.transact(id, |request, now| {
@@ -68,6 +73,14 @@ impl Engine {
             })
         })
         .await
+        .map_err(|failure| match failure {
+            // Nothing is left to take back: a conflict with the state of the request, whatever ended its grant.
+            Failure::Refused(Refused::NoGrant(reason)) => {
+                let refused = Refused::NoGrant(reason);
+                Failure::Conflict { code: "nothing_to_revoke", detail: refused.to_string() }
+            }
+            other => other,
+        })
     }
 
     async fn may_revoke(&self, caller: &Caller, request: &Request) -> Result<(), Failure> {

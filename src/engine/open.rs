@@ -42,12 +42,7 @@ impl Engine {
         if let Some(replayed) = self.replay(client, key.as_ref()).await? {
             return Ok(Opened { request: replayed, replayed: true });
         }
-        if client.frozen_at.is_some() {
-            return Err(Failure::forbidden(
-                "client_frozen",
-                "This client is frozen: it cannot ask for anything until an admin unfreezes it.",
-            ));
-        }
+        Self::not_frozen(client)?;
         let on_behalf_of = self.on_behalf_of(client, &ask).await?;
         self.check_audience(client, &ask).await?;
         let policy = self.policy();
@@ -88,11 +83,23 @@ impl Engine {
         }
     }
 
+    /// A frozen client asks for nothing, and takes nothing back: its pending requests can only be denied.
+    pub(super) fn not_frozen(client: &Client) -> Result<(), Failure> {
+        match client.frozen_at {
+            None => Ok(()),
+            Some(_) => Err(Failure::forbidden(
+                "client_frozen",
+                "This client is frozen: it cannot ask for anything until an admin unfreezes it.",
+            )),
+        }
+    }
+
     /// What policy would say, without any effect.
     ///
     /// # Errors
     /// As for a create.
     pub async fn evaluate(&self, client: &Client, ask: &Ask) -> Result<(Arc<Policy>, Evaluation), Failure> {
+        Self::not_frozen(client)?;
         let policy = self.policy();
         let on_behalf_of = self.on_behalf_of(client, ask).await?;
         let evaluation = self.evaluate_ask(&policy, client, ask, on_behalf_of.as_ref()).await?;
@@ -179,7 +186,7 @@ impl Engine {
     }
 }
 
-fn demand(evaluation: &Evaluation, ask: &Ask) -> Result<(), Failure> {
+pub(super) fn demand(evaluation: &Evaluation, ask: &Ask) -> Result<(), Failure> {
     if evaluation.effect == Effect::Deny {
         return Ok(());
     }

@@ -166,7 +166,7 @@ impl Engine {
                     .as_ref()
                     .ok_or_else(|| Failure::invalid("parameters_required", "/parameters", "is required to edit"))?;
                 let shown = mask::mask_parameters(request.parameters(), &request.asked().ask.sensitive);
-                let parameters = edit::unmask(request.parameters(), &shown, edited).map_err(Failure::invalid_fields)?;
+                let parameters = edit::unmask(request.parameters(), &shown, edited).map_err(Refused::EditOutOfBounds)?;
                 let evaluation = self.evaluate_edit(request, &parameters, owner, behalf).await?;
                 let requirements = present.stricter(&evaluation.requirements);
                 Ok((Act::Edit { digest, parameters, evaluation: Box::new(evaluation) }, requirements))

@@ -4,14 +4,16 @@
 
 use super::App;
 use super::auth::Auditor;
+use super::extract::Query;
 use super::problem::{Problem, ProblemDocument};
 use super::requests::limit;
 use crate::domain::audit::hex;
+use crate::domain::ids::RequestId;
 use crate::domain::time::Timestamp;
 use crate::engine::Failure;
 use crate::store::{AuditFilter, AuditRow};
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 /// The query of the log.
@@ -30,6 +32,14 @@ pub struct AuditQuery {
     pub person: Option<String>,
     /// By one client (`cli_…`).
     pub client: Option<String>,
+    /// Of requests for one action.
+    pub action: Option<String>,
+    /// Of requests for one resource (`resource.id`).
+    pub resource: Option<String>,
+    /// Of requests in one environment.
+    pub environment: Option<String>,
+    /// Of requests with this text in action, resource id, summary or requester.
+    pub q: Option<String>,
     /// Of one type.
     pub r#type: Option<String>,
     /// Not earlier than this (RFC 3339).
@@ -44,9 +54,17 @@ pub async fn events(State(app): State<App>, Auditor(_auditor): Auditor, Query(qu
     let limit = limit(query.limit.as_deref())?;
     let filter = AuditFilter {
         after: number(query.after.as_deref().or(query.cursor.as_deref()))?,
-        request: query.request.as_deref().map(super::requests::request_id).transpose()?,
-        actor: query.person.clone().or_else(|| query.client.clone()),
-        kind: query.r#type.clone(),
+        request: query.request.as_deref().map(request).transpose()?,
+        actor: match (query.person, query.client) {
+            // Nothing is done by a person and a client at once.
+            (Some(_), Some(_)) => return Ok(Json(json!({"items": [], "next_cursor": null}))),
+            (person, client) => person.or(client),
+        },
+        kind: query.r#type,
+        action: query.action,
+        resource: query.resource,
+        environment: query.environment,
+        q: query.q.filter(|q| !q.is_empty()),
         from: time(query.from.as_deref(), "from")?,
         to: time(query.to.as_deref(), "to")?,
     };
@@ -71,7 +89,13 @@ fn event(row: &AuditRow) -> Result<Value, Problem> {
 }
 
 fn number(text: Option<&str>) -> Result<u64, Problem> {
-    text.map_or(Ok(0), |text| text.parse().map_err(|_| Problem::malformed("after is not a whole number.")))
+    // The log counts in 63 bits.
+    let number = |text: &str| text.parse().ok().filter(|number| i64::try_from(*number).is_ok());
+    text.map_or(Ok(0), |text| number(text).ok_or_else(|| Problem::malformed("after is not a whole number that a log can reach.")))
+}
+
+fn request(text: &str) -> Result<RequestId, Problem> {
+    text.parse().map_err(|_| Problem::malformed("request is not the id of a request (req_…)."))
 }
 
 fn time(text: Option<&str>, name: &str) -> Result<Option<Timestamp>, Problem> {

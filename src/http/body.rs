@@ -7,12 +7,17 @@ use crate::domain::json;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
+use futures::StreamExt as _;
 use serde_json::Value;
 
 /// Limit of every body but a policy's.
 pub const LIMIT: usize = 256 * 1024;
 /// Limit of a policy.
 pub const POLICY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// What is read and thrown away beyond the limit: a connection that is closed on unread bytes is reset, and the caller
+/// would see that instead of the answer.
+const DRAIN: usize = 4 * 1024 * 1024;
 
 /// A strictly parsed JSON body.
 #[derive(Debug)]
@@ -71,14 +76,21 @@ impl<S: Send + Sync> FromRequest<S> for PolicyText {
 /// # Errors
 /// 413 when too large, 400 when the connection broke.
 pub async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, Problem> {
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit"));
-        if too_large {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("The body is larger than {} KiB.", limit / 1024))
-        } else {
-            Problem::malformed("The body could not be read to its end.")
+    let mut chunks = body.into_data_stream();
+    let (mut kept, mut length) = (Vec::new(), 0_usize);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Problem::malformed("The body could not be read to its end."))?;
+        length = length.saturating_add(chunk.len());
+        if length <= limit {
+            kept.extend_from_slice(&chunk);
+        } else if length > limit.saturating_add(DRAIN) {
+            break;
         }
-    })
+    }
+    if length > limit {
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("The body is larger than {} KiB.", limit / 1024)));
+    }
+    Ok(kept.into())
 }
 
 fn unsupported(detail: &str) -> Problem {

@@ -5,6 +5,7 @@
 use super::App;
 use super::auth::ClientAdmin;
 use super::body::{OptionalJson, StrictJson};
+use super::extract::{Path, Query};
 use super::problem::{Problem, ProblemDocument};
 use super::requests::limit;
 use crate::domain::audit::Actor;
@@ -15,7 +16,7 @@ use crate::engine::Failure;
 use crate::engine::admin::{NewClient, NewKey};
 use crate::engine::caller::{Client, Scope};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret as _;

@@ -14,6 +14,8 @@ use axum::response::Response;
 use std::time::Instant;
 use tracing::Instrument as _;
 
+/// Whatever is refused there is the refusal of a grant.
+const REDEEM: &str = "/v1/grants/redeem";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Wraps every route.
@@ -60,6 +62,7 @@ pub(super) async fn every_answer(State(app): State<App>, mut request: Request, n
 async fn note(app: &App, actor: &Actor, request: Option<&RequestId>, code: &'static str, route: &str) {
     let kind = match actor {
         Actor::Person(_) => Kind::ReviewRefused,
+        Actor::Client(_) | Actor::System if route == REDEEM => Kind::GrantRefused,
         Actor::Client(_) | Actor::System => Kind::ClientRefused,
     };
     app.engine.note_refusal(Entry::new(kind, actor.clone(), request).with("reason", code).with("route", route)).await;

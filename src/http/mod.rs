@@ -13,6 +13,7 @@ pub mod body;
 pub mod clients;
 pub mod demo;
 pub mod documents;
+mod extract;
 pub mod grants;
 pub mod health;
 mod middleware;

@@ -136,11 +136,23 @@ impl From<Failure> for Problem {
             Failure::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let errors = match &failure {
-            Failure::Invalid { errors, .. } | Failure::Refused(Refused::EditOutOfBounds(errors)) => errors.clone(),
+            Failure::Invalid { errors, .. } => errors.clone(),
+            Failure::Refused(Refused::EditOutOfBounds(errors)) => errors.iter().map(in_parameters).collect(),
+            Failure::Refused(refused @ Refused::UnknownOption) => vec![FieldError::new("/option", refused.to_string())],
+            Failure::Refused(refused @ Refused::CommentRequired) => vec![FieldError::new("/comment", refused.to_string())],
+            Failure::Refused(refused @ Refused::NotOffered(_)) => vec![FieldError::new("/decision", refused.to_string())],
+            Failure::Refused(refused @ (Refused::EditRepeats | Refused::EditDeniedByPolicy(_))) => {
+                vec![FieldError::new("/parameters", refused.to_string())]
+            }
             _ => Vec::new(),
         };
         Self { status, code: code(&failure), detail: failure.to_string(), errors, noted: false }
     }
+}
+
+/// The domain points into the parameters; the caller's body has them in a member.
+fn in_parameters(error: &FieldError) -> FieldError {
+    FieldError::new(format!("/parameters{}", error.pointer), error.detail.clone())
 }
 
 /// The slug: the failure's own code, in the words of the contract where several codes share one.

@@ -5,6 +5,7 @@
 use super::App;
 use super::auth::{Authenticated, Requester, Signed};
 use super::body::{OptionalJson, StrictJson};
+use super::extract::{Path, Query};
 use super::problem::{Problem, ProblemDocument};
 use super::view::{Extras, Reader, RequestPage, RequestView};
 use super::wait::WaitQuery;
@@ -19,7 +20,7 @@ use crate::engine::review::Wish;
 use crate::engine::{Engine, Failure, open};
 use crate::store::RequestFilter;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -291,10 +292,11 @@ fn request_id_cursor(text: &str) -> Result<RequestId, Problem> {
 pub(super) fn limit(text: Option<&str>) -> Result<u32, Problem> {
     match text {
         None => Ok(DEFAULT_LIMIT),
-        Some(text) => match text.parse::<u64>() {
-            Ok(limit) if limit > 0 => Ok(u32::try_from(limit).unwrap_or(LARGEST_LIMIT).min(LARGEST_LIMIT)),
-            Ok(_) | Err(_) => Err(Problem::malformed("limit is not a whole number above zero.")),
-        },
+        Some(text) if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) || text.bytes().all(|byte| byte == b'0') => {
+            Err(Problem::malformed("limit is not a whole number above zero."))
+        }
+        // More digits than fit are simply a large limit.
+        Some(text) => Ok(text.parse().unwrap_or(LARGEST_LIMIT).min(LARGEST_LIMIT)),
     }
 }
 

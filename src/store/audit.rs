@@ -71,6 +71,14 @@ pub struct AuditFilter {
     pub actor: Option<String>,
     /// Only of this type.
     pub kind: Option<String>,
+    /// Only of requests for this action.
+    pub action: Option<String>,
+    /// Only of requests for this resource id.
+    pub resource: Option<String>,
+    /// Only of requests in this environment.
+    pub environment: Option<String>,
+    /// Only of requests with this text in action, resource id, summary or the requester's name.
+    pub q: Option<String>,
     /// Only from this instant on.
     pub from: Option<Timestamp>,
     /// Only before this instant.

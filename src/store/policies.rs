@@ -3,7 +3,7 @@
 //! Never parses them. A request keeps the version it was judged by, so old texts stay.
 
 use super::error::StoreError;
-use super::work::Work;
+use super::work::{Answer, Work};
 use super::{Store, read};
 use crate::domain::audit::Entry;
 use crate::domain::time::Timestamp;
@@ -13,7 +13,22 @@ impl Store {
     /// written, when it is already.
     pub async fn put_policy(&self, version: &str, text: &str, entry: Option<Entry>, now: Timestamp) -> Result<(), StoreError> {
         let event = entry.map(|entry| self.prepare(&entry, now));
-        self.submit(Work::PutPolicy { version: version.to_owned(), text: text.to_owned(), at: now, event }).await.map(drop)
+        self.submit(Work::PutPolicy { version: version.to_owned(), text: text.to_owned(), instead_of: None, at: now, event }).await.map(drop)
+    }
+
+    /// As [`Self::put_policy`], but only while `instead_of` is the active version; false, and nothing written, when another one is.
+    pub async fn replace_policy(
+        &self,
+        version: &str,
+        text: &str,
+        instead_of: &str,
+        entry: &Entry,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let event = Some(self.prepare(entry, now));
+        let work =
+            Work::PutPolicy { version: version.to_owned(), text: text.to_owned(), instead_of: Some(instead_of.to_owned()), at: now, event };
+        Ok(!matches!(self.submit(work).await?, Answer::Conflict))
     }
 
     /// Version and text of the active policy.

@@ -101,6 +101,8 @@ pub(super) enum Work {
     PutPolicy {
         version: String,
         text: String,
+        /// Only while this version is the active one.
+        instead_of: Option<String>,
         at: Timestamp,
         event: Option<Prepared>,
     },

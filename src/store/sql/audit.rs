@@ -9,6 +9,7 @@ use crate::domain::ids::RequestId;
 use crate::store::audit::{AuditFilter, RawEvent};
 use crate::store::error::StoreError;
 use crate::store::heads::HeadRow;
+use crate::store::requests::escape_like;
 use sqlx::{AssertSqlSafe, QueryBuilder};
 use std::borrow::Cow;
 
@@ -91,6 +92,14 @@ pub(in crate::store) async fn filtered(pool: &Pool, filter: &AuditFilter, limit:
     }
     if let Some(actor) = &filter.actor {
         query.push(" AND actor_id = ").push_bind(actor.as_str());
+    }
+    for (column, value) in [("action", &filter.action), ("resource_id", &filter.resource), ("environment", &filter.environment)] {
+        if let Some(value) = value {
+            query.push(" AND request_id IN (SELECT id FROM request WHERE ").push(column).push(" = ").push_bind(value.as_str()).push(")");
+        }
+    }
+    if let Some(text) = &filter.q {
+        query.push(" AND request_id IN (SELECT id FROM request WHERE search LIKE ").push_bind(escape_like(text)).push(" ESCAPE '\\')");
     }
     if let Some(kind) = &filter.kind {
         query.push(" AND type = ").push_bind(kind.as_str());

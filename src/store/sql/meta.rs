@@ -38,6 +38,12 @@ pub(super) async fn put_policy(conn: &mut Conn, version: &str, text: &str, at: T
     Ok(sqlx::query::<Db>(ACTIVATE_POLICY).bind(version).bind(at.as_millis()).execute(conn).await?.rows_affected() == 1)
 }
 
+/// Whether this version is the active one, inside the writer's transaction.
+pub(super) async fn policy_is_active(conn: &mut Conn, version: &str) -> Result<bool, StoreError> {
+    let active: Option<(String, String)> = sqlx::query_as::<Db, _>(ACTIVE_POLICY).fetch_optional(conn).await?;
+    Ok(active.is_some_and(|(active, _)| active == version))
+}
+
 pub(in crate::store) async fn active_policy(pool: &Pool) -> Result<Option<(String, String)>, StoreError> {
     Ok(sqlx::query_as::<Db, _>(ACTIVE_POLICY).fetch_optional(pool).await?)
 }

@@ -339,7 +339,12 @@ impl<'b> Batch<'b> {
                 let described = people::Described { key, name, email, preferred: preferred.as_ref(), fresh };
                 return Ok(Answer::Person(people::upsert(conn, &described).await?));
             }
-            Work::PutPolicy { version, text, at, event } => {
+            Work::PutPolicy { version, text, instead_of, at, event } => {
+                if let Some(expected) = instead_of
+                    && !meta::policy_is_active(conn, expected).await?
+                {
+                    return Ok(Answer::Conflict);
+                }
                 if meta::put_policy(conn, version, text, *at).await? {
                     self.events.extend(event.iter().map(Cow::Borrowed));
                 }

@@ -6,6 +6,7 @@ mod architecture;
 mod authorization;
 mod cli;
 mod crash;
+mod races;
 mod slack;
 mod store;
 mod story;

@@ -28,6 +28,7 @@ use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 use std::sync::{Arc, OnceLock, RwLock};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -227,6 +228,10 @@ fn metrics_handle() -> PrometheusHandle {
     handle
 }
 
+/// How long a stopping server waits for the connections that it has: somebody who sends half a request must not keep it from
+/// signing the log's head before whoever stops it loses patience (Kubernetes: 30 s).
+const GRACE: Duration = Duration::from_secs(10);
+
 /// A server that listens.
 pub struct Running {
     /// The app, for the demo and tests.
@@ -271,7 +276,15 @@ impl Running {
     pub async fn stop(self) -> std::io::Result<()> {
         self.app.engine.waiters.close();
         self.stop.send_replace(true);
-        let ended = self.server.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        let mut server = self.server;
+        let ended = match tokio::time::timeout(GRACE, &mut server).await {
+            Ok(ended) => ended.unwrap_or_else(|error| Err(std::io::Error::other(error))),
+            Err(_) => {
+                tracing::warn!("a connection did not end in time; it is cut");
+                server.abort();
+                Ok(())
+            }
+        };
         self.workers.stop().await;
         if let Err(failure) = self.app.engine.sign_head().await {
             tracing::error!(code = failure.code(), "the head of the log could not be signed at shutdown");

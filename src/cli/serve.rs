@@ -12,7 +12,7 @@ use crate::runtime::{SystemClock, SystemRandom};
 use anyhow::Context as _;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs the server until SIGTERM or SIGINT.
 ///
@@ -20,31 +20,49 @@ use tokio::signal::unix::{SignalKind, signal};
 /// What keeps it from starting, or what ended it.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     logging::start();
-    let around = Surroundings { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), sessions: Sessions::default(), demo: None };
-    let built = app::build(&config, around).await?;
+    // Before anything else is touched: a port that is taken may well mean that another server works on this database.
     let listener = TcpListener::bind(config.server.listen).await.with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let metrics = match config.server.metrics_listen {
         Some(address) => Some(TcpListener::bind(address).await.with_context(|| format!("cannot listen for metrics on {address}"))?),
         None => None,
     };
+    let around = Surroundings { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), sessions: Sessions::default(), demo: None };
+    let built = app::build(&config, around).await?;
     let address = listener.local_addr()?;
+    // From the first answer on a signal is heard.
+    let signals = Signals::new()?;
     let running = app::start(built, listener, metrics);
     tracing::info!(%address, public_url = config.server.public_url, policy_version = running.app.engine.policy().version(), "countersign listens");
-    until_stopped(&config, &running).await?;
+    until_stopped(signals, &config, &running).await;
     tracing::info!("stopping: waiting callers are answered, work in hand is finished");
     running.stop().await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn until_stopped(config: &Config, running: &Running) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt, mut hangup) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+/// What the operator says.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn until_stopped(mut signals: Signals, config: &Config, running: &Running) {
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => reload(config, running).await,
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
+            _ = signals.hangup.recv() => reload(config, running).await,
         }
     }
 }

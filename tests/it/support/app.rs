@@ -226,7 +226,7 @@ impl TestApp {
         store.close().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let running = app::start(built(&config, &url, clock.clone()).await, listener, None).await;
+        let running = app::start(built(&config, &url, clock.clone()).await, listener, None);
         slack.app_is_at(&url);
         Self { running, url, clock, slack, http, files, config, database }
     }

@@ -277,13 +277,12 @@ impl Running {
         self.app.engine.waiters.close();
         self.stop.send_replace(true);
         let mut server = self.server;
-        let ended = match tokio::time::timeout(GRACE, &mut server).await {
-            Ok(ended) => ended.unwrap_or_else(|error| Err(std::io::Error::other(error))),
-            Err(_) => {
-                tracing::warn!("a connection did not end in time; it is cut");
-                server.abort();
-                Ok(())
-            }
+        let ended = if let Ok(ended) = tokio::time::timeout(GRACE, &mut server).await {
+            ended.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+        } else {
+            tracing::warn!("a connection did not end in time; it is cut");
+            server.abort();
+            Ok(())
         };
         self.workers.stop().await;
         if let Err(failure) = self.app.engine.sign_head().await {

@@ -139,7 +139,7 @@ impl Engine {
     /// When the store fails.
     pub async fn sign_head(&self) -> Result<usize, Failure> {
         let head = self.store.audit_head().await?;
-        if head.seq == 0 || self.store.signed_heads().await?.last().is_some_and(|signed| signed.head == head) {
+        if head.seq == 0 || self.store.last_signed_head().await?.is_some_and(|signed| signed.head == head) {
             return Ok(0);
         }
         let at = self.clock.now();

@@ -149,7 +149,7 @@ impl Engine {
                 .with("via", Via::Slack.as_str());
             self.note_refusal(entry).await;
         } else {
-            tracing::info!(code, "a tap of an account that the directory does not know was refused")
+            tracing::info!(code, "a tap of an account that the directory does not know was refused");
         }
         self.store.finish_tap(&stored.id, code, self.clock.now()).await?;
         platform.tell(&tap.account, &tap.reply, sentence).await;

@@ -51,6 +51,7 @@ const PART: usize = 2_800;
 
 /// What a template sees.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent question that a template asks")]
 pub(super) struct Face {
     id: String,
     version: u64,

@@ -121,7 +121,7 @@ both_databases! {
         let request = Asks::default().store(&store).await;
         let card = claim(&store, 0).await.remove(0);
         send(&store, &card, 1, 1).await;
-        let digest = request.digest().clone();
+        let digest = *request.digest();
         let approved = review(request, &person(1), Act::Approve { digest }, 2);
         let valid_until = approved.after().approved().unwrap().valid_until;
         store.commit(Commit::new(approved)).await.unwrap();

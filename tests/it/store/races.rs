@@ -48,7 +48,7 @@ both_databases! {
         let work = (0..300_usize).map(|number| {
             let store = &stores[number % 2];
             async move {
-                let request = Asks { client: (number % 7) as u8, ..Asks::default() }.store(store).await;
+                let request = Asks { client: u8::try_from(number % 7).unwrap(), ..Asks::default() }.store(store).await;
                 store.commit(Commit::new(cancel(request, 1))).await.unwrap();
                 store.record(vec![entry(Kind::ConfigChanged)], at(2)).await.unwrap();
             }
@@ -91,7 +91,7 @@ both_databases! {
         let results = join_all((0..400).map(|_| store.record(vec![entry(Kind::ConfigChanged)], at(0)))).await;
         let done = results.iter().filter(|result| result.is_ok()).count();
         assert!(results.iter().all(|result| matches!(result, Ok(()) | Err(StoreError::Busy))));
-        assert!(done < 400 && done >= 4, "{done}");
+        assert!((4..400).contains(&done), "{done}");
         assert_eq!(verify(&store).await.head.seq, done as u64);
         store.record(vec![entry(Kind::ConfigChanged)], at(0)).await.unwrap();
         store.close().await;

@@ -3,6 +3,7 @@
 //! Never shows `state`, `nonce` or a grant to anybody but the requesting client, and no unmasked parameter to those
 //! who only may read.
 
+use crate::domain::ask::Link;
 use crate::domain::ids::{ClientId, PersonId, RequestId, ReviewId};
 use crate::domain::mask;
 use crate::domain::request::{DecidedBy, GrantReason, Request, State, Status};
@@ -213,7 +214,7 @@ impl RequestView {
             usable: request.is_usable(now, extras.void_before),
             version: request.version(),
             action: ask.action.clone(),
-            resource: ask.resource.clone(),
+            resource: free(&ask.resource),
             parameters: shown(&ask.parameters),
             final_parameters: request.final_parameters().map(shown),
             edited: request.final_parameters().is_some(),
@@ -222,7 +223,7 @@ impl RequestView {
             summary: text(&ask.summary),
             justification: text(&ask.justification),
             context: free(&ask.context),
-            links: json!(ask.links),
+            links: links(&ask.links, full),
             agent: free(&ask.agent),
             state: full.then(|| json!(ask.state)),
             requester: RequesterView {
@@ -254,7 +255,7 @@ impl RequestView {
             decided_at: decided.as_ref().map(|(at, _)| *at),
             decided_by: decided.map(|(_, by)| by),
             reason: reason(request).map(|reason| if full { reason.to_owned() } else { mask::mask_text(reason).0 }),
-            feedback: request.feedback(now, extras.void_before),
+            feedback: text(&request.feedback(now, extras.void_before)),
             deliveries: extras.deliveries.into_iter().map(DeliveryView::of).collect(),
             outcome: request.approved().and_then(|approval| approval.outcome.as_ref()).map(|outcome| {
                 let detail = outcome.detail.as_deref().map(|detail| if full { detail.to_owned() } else { mask::mask_text(detail).0 });
@@ -280,6 +281,11 @@ impl DeliveryView {
             error: line.error,
         }
     }
+}
+
+fn links(links: &[Link], full: bool) -> Value {
+    let shown = |text: &str| if full { text.to_owned() } else { mask::mask_text(text).0 };
+    links.iter().map(|link| json!(Link { title: shown(&link.title), url: shown(&link.url) })).collect()
 }
 
 fn approval(request: &Request, eligible: Option<u32>) -> ApprovalView {

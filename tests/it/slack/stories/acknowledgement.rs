@@ -137,7 +137,7 @@ both_databases! {
         app.slack.fails("response_url", crate::support::slack::Fault::Status(500));
         app.slack.user("U0CAROL").taps(&card, "cs.approve").await;
         let direct = app.slack.until("a direct message", |model| model.channels.get("D0CAROL")?.messages.first().cloned()).await;
-        assert_eq!(direct.text, "You cannot decide this: it needs data-governance.");
+        assert_eq!(direct.text, "You cannot decide this: it needs 1 of data-governance.");
         app.slack.user("U0FRANK").taps(&card, "cs.approve").await;
         told(&app, "U0FRANK", 1).await;
         assert_eq!(app.slack.messages(CHANNEL).len(), 1);

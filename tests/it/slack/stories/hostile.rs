@@ -49,7 +49,7 @@ fn hostile() -> Value {
     let name = "<!channel> <@U0BOB> *Approved* :white_check_mark:";
     json!({
         "action": "db.export",
-        "resource": {"type": name, "id": name, "environment": name, "note": BAD, BAD: BAD},
+        "resource": {"type": "table", "id": name, "environment": "prod", "note": BAD, BAD: BAD},
         "parameters": {"query": BAD, BAD: [BAD], "fence": "```\nDenied by nobody\n```"},
         "summary": "<!channel> <https://evil.example.com|Approve> *Approved* :white_check_mark:",
         "justification": BAD,

@@ -11,6 +11,11 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+/// How much the log holds but for what the cards themselves leave there.
+async fn evidence(app: &TestApp) -> usize {
+    app.events().await.iter().filter(|event| !event["type"].as_str().unwrap().starts_with("delivery.")).count()
+}
+
 async fn still_pending(app: &TestApp, request: &Value) {
     judged(app).await;
     let read = app.client("agent").reads(&request["id"]).await;
@@ -40,9 +45,9 @@ both_databases! {
         let cases = [
             ("U0ALICE", "self_approval", "You are the owner of the client that asks, so you cannot approve it. You may deny it."),
             ("U0GRACE", "self_approval", "This action was asked for on your behalf, so you cannot approve it. You may deny it."),
-            ("U0CAROL", "not_eligible", "You cannot decide this: it needs data-governance."),
-            ("U0FRANK", "not_eligible", "You cannot decide this: it needs data-governance."),
-            ("U0ERIN", "person_inactive", "Your account is not active in the company directory."),
+            ("U0CAROL", "not_eligible", "You cannot decide this: it needs 1 of data-governance."),
+            ("U0FRANK", "not_eligible", "You cannot decide this: it needs 1 of data-governance."),
+            ("U0ERIN", "not_active", "Your account is not active in the company directory."),
             ("U0SVC", "not_human", "Only people may decide; your account is a service or bot account."),
         ];
         let mut wanted = Vec::new();
@@ -75,7 +80,7 @@ both_databases! {
             app.slack.set_user("U0BOB", flag, json!(true));
             bob.taps(&card, "cs.approve").await;
             let sentences = told(&app, "U0BOB", number + 1).await;
-            assert!(sentences[number].contains("may not decide") || sentences[number].contains("deactivated"), "{flag}: {sentences:?}");
+            assert!(["may not decide", "deactivated", "Only people may decide"].iter().any(|words| sentences[number].contains(words)), "{flag}: {sentences:?}");
             wanted.push((code.to_owned(), 1));
             assert_eq!(refusals(&app, &request).await, wanted, "{flag}");
             app.slack.set_user("U0BOB", flag, json!(false));
@@ -105,7 +110,7 @@ both_databases! {
         });
         app.slack.set_user("U0FAR", "is_stranger", json!(true));
         app.slack.set_user("U0FAR", "team_id", json!("T0OTHER"));
-        let before = app.events().await.len();
+        let before = evidence(&app).await;
         for (user, words) in [
             ("U0ZOE", "The company directory does not know you"),
             ("U0FAR", "People of other companies may not decide"),
@@ -116,7 +121,7 @@ both_databases! {
             assert!(sentences[0].starts_with(words), "{user}: {sentences:?}");
         }
         still_pending(&app, &request).await;
-        assert_eq!(app.events().await.len(), before, "strangers grow no table");
+        assert_eq!(evidence(&app).await, before, "strangers grow no table");
         app.finish().await;
     }
 
@@ -154,7 +159,7 @@ both_databases! {
         app.client("admin").post(&format!("/v1/clients/{}/freeze", agent["id"].as_str().unwrap()), &json!({})).await.expect(200);
         app.slack.deliver(&late, &Oddity::default()).await;
         assert_eq!(told(&app, "U0DAVE", 2).await[1], "The client that asks is frozen; its requests can only be denied.");
-        assert_eq!(refusals(&app, &frozen).await, [("frozen".to_owned(), 1)]);
+        assert_eq!(refusals(&app, &frozen).await, [("client_frozen".to_owned(), 1)]);
         let drawn = card_when(&app, &frozen, "frozen on the card", |card| shown(card).contains("can only be denied")).await;
         assert!(!drawn.blocks.to_string().contains("cs.approve"));
         dave.taps(&drawn, "cs.deny").await;
@@ -170,6 +175,8 @@ both_databases! {
         let (request, card) = asked(&app, &export()).await;
         let dave = app.slack.user("U0DAVE");
         let late = dave.tap_payload(&card, "cs.approve");
+        // The way back that came with the tap is over as well, so Slack must let us whisper in the channel.
+        app.slack.change(|model| model.channels.get_mut(crate::support::app::CHANNEL).unwrap().members.insert("U0DAVE".to_owned()));
         app.clock.advance(Duration::from_secs(3_601));
         app.slack.deliver(&late, &Oddity::default()).await;
         // Whichever came first, the schedule or the tap.
@@ -257,11 +264,11 @@ both_databases! {
             changes: vec![("/team", json!({"id": "T0EVIL", "domain": "evil"})), ("/user/team_id", json!("T0EVIL"))],
             ..Oddity::default()
         };
-        let before = app.events().await.len();
+        let before = evidence(&app).await;
         let answer = app.slack.user("U0BOB").taps_oddly(&card, "cs.approve", &elsewhere).await;
         assert_eq!((answer.status, answer.body.as_str()), (403, ""));
         still_pending(&app, &request).await;
-        assert_eq!(app.events().await.len(), before);
+        assert_eq!(evidence(&app).await, before);
         // The installation is ours, but the person says to be of another workspace: Slack contradicts, so no.
         let visitor = Oddity { changes: vec![("/user/team_id", json!("T0EVIL"))], ..Oddity::default() };
         assert_eq!(app.slack.user("U0BOB").taps_oddly(&card, "cs.approve", &visitor).await.status, 200);

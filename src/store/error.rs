@@ -10,7 +10,7 @@ pub enum StoreError {
     #[error("too many writes are waiting")]
     Busy,
     /// The database cannot be used now, with a code for logs and metrics. When the connection broke during a commit
-    /// (`connection_lost`, `io`), the commit may have happened: the version guard and the idempotency key make a repeat safe.
+    /// (`connection_lost`, `io`, `timed_out`), the commit may have happened: the version guard and the idempotency key make a repeat safe.
     #[error("the database is unavailable ({code})")]
     Unavailable {
         /// What is wrong with it.

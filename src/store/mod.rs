@@ -47,13 +47,22 @@ use crate::runtime::{Random, SystemRandom};
 use changes::Bell;
 use error::trouble;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use work::{Answer, Job, Work};
 
 /// Bytes that a notification may have (PostgreSQL 15, NOTIFY: less than 8000).
 const PAYLOAD_LIMIT: usize = 7_900;
+
+/// How long a database may be silent, in a read or in a batch of writes, before it counts as gone. Longer than any lock is
+/// waited for; without it a network that drops packets holds callers until the kernel gives up, many minutes later.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// A database that does not answer is as gone as one that refuses.
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(SILENCE, work).await.unwrap_or(Err(StoreError::Unavailable { code: "timed_out" }))
+}
 
 /// How the databases differ in words.
 struct Dialect {
@@ -70,16 +79,19 @@ struct Dialect {
 /// Runs a query on the reading pool of whichever backend there is.
 macro_rules! read {
     ($store:expr, $sql:ident, $pool:ident => $query:expr) => {
-        match &$store.shared.backend {
-            $crate::store::Backend::Sqlite($pool) => {
-                use $crate::store::sqlite::sql as $sql;
-                $query.await
+        $crate::store::in_time(async {
+            match &$store.shared.backend {
+                $crate::store::Backend::Sqlite($pool) => {
+                    use $crate::store::sqlite::sql as $sql;
+                    $query.await
+                }
+                $crate::store::Backend::Postgres($pool) => {
+                    use $crate::store::postgres::sql as $sql;
+                    $query.await
+                }
             }
-            $crate::store::Backend::Postgres($pool) => {
-                use $crate::store::postgres::sql as $sql;
-                $query.await
-            }
-        }
+        })
+        .await
     };
 }
 use read;

@@ -17,7 +17,7 @@ use crate::store::heads::HeadRow;
 use crate::store::refusals::Counted;
 use crate::store::taps::{NewTap, ReceivedTap, TapId};
 use crate::store::work::{Answer, CommitRow, Job, Work};
-use crate::store::{EventIds, PAYLOAD_LIMIT};
+use crate::store::{EventIds, PAYLOAD_LIMIT, in_time};
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -115,15 +115,15 @@ impl Writer {
 
     async fn attempt_again(&mut self, batch: &[&Work]) -> Result<Done, StoreError> {
         for _ in 0..COLLISIONS {
-            match self.attempt(batch).await {
+            match in_time(self.attempt(batch)).await {
                 Err(StoreError::Unavailable { code: COLLISION }) => {}
                 other => return other,
             }
         }
-        self.attempt(batch).await
+        in_time(self.attempt(batch)).await
     }
 
-    /// One transaction. Whatever goes wrong, the next attempt starts on a connection without one.
+    /// One transaction. Whatever goes wrong, cancellation included, the next attempt starts on a connection without one.
     async fn attempt(&mut self, batch: &[&Work]) -> Result<Done, StoreError> {
         let mut conn = self.begin().await?;
         // Until the commit is acknowledged the connection is not given back: an error or a cancellation closes it.

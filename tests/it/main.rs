@@ -6,6 +6,7 @@ mod architecture;
 mod authorization;
 mod cli;
 mod crash;
+mod failures;
 mod races;
 mod slack;
 mod store;

@@ -16,6 +16,12 @@ impl Engine {
     /// # Errors
     /// `DirectoryUnavailable` when it has no answer at all.
     pub async fn present(&self, identity: &Identity) -> Result<Option<Person>, Failure> {
+        let known = match identity {
+            // A pseudonym is ours: the directory knows the person by its own key.
+            Identity::Person(id) => self.store.person(id).await?.map(|known| Identity::Key(known.key)),
+            _ => None,
+        };
+        let identity = known.as_ref().unwrap_or(identity);
         let answer = self.directory.lookup(identity, self.clock.now()).await.map_err(|error| {
             tracing::warn!(error = %error, "the directory did not answer");
             Failure::DirectoryUnavailable

@@ -391,6 +391,11 @@ impl ApiClient<'_> {
 
     /// Any call with headers and a raw body.
     pub(crate) async fn send(&self, method: &str, path: &str, body: Option<String>, headers: &[(&str, &str)]) -> Answer {
+        self.raw(method, path, body.map(String::into_bytes), headers).await
+    }
+
+    /// Any call with headers and any bytes.
+    pub(crate) async fn raw(&self, method: &str, path: &str, body: Option<Vec<u8>>, headers: &[(&str, &str)]) -> Answer {
         let mut request = self.app.http.request(method.parse().unwrap(), format!("{}{path}", self.app.url));
         request = match &self.credential {
             Credential::None => request,

@@ -25,17 +25,17 @@ both_databases! {
         assert_eq!(ids(&reader, "?status=pending").await, [third.clone(), first.clone()]);
         assert_eq!(ids(&reader, "?status=denied,pending").await.len(), 3);
         assert_eq!(ids(&reader, "?status=approved").await, [Value::Null; 0]);
-        assert_eq!(ids(&reader, "?action=db.export").await, [first.clone()]);
+        assert_eq!(ids(&reader, "?action=db.export").await, std::slice::from_ref(&first));
         assert_eq!(ids(&reader, "?action=db.%25").await, [Value::Null; 0]);
-        assert_eq!(ids(&reader, "?client=other").await, [third.clone()]);
+        assert_eq!(ids(&reader, "?client=other").await, std::slice::from_ref(&third));
         let id = super::client_id(&app, "agent").await;
-        assert_eq!(ids(&reader, &format!("?client={id}&status=denied")).await, [second.clone()]);
+        assert_eq!(ids(&reader, &format!("?client={id}&status=denied")).await, std::slice::from_ref(&second));
         assert_eq!(ids(&reader, "?client=nobody").await, [Value::Null; 0]);
         for (q, found) in [("CUSTOMERS", &first), ("100%25_d", &second), ("partner%20bucket", &first), ("misc", &third)] {
-            assert_eq!(ids(&reader, &format!("?q={q}")).await, [found.clone()], "{q}");
+            assert_eq!(ids(&reader, &format!("?q={q}")).await, std::slice::from_ref(&found), "{q}");
         }
-        assert_eq!(ids(&reader, "?q=other").await, [third.clone()]);
-        assert_eq!(ids(&reader, "?q=%25").await, [second.clone()]);
+        assert_eq!(ids(&reader, "?q=other").await, std::slice::from_ref(&third));
+        assert_eq!(ids(&reader, "?q=%25").await, std::slice::from_ref(&second));
         // A client without requests:read finds its own, whatever it asks for.
         assert_eq!(ids(&agent, "").await, [second, first]);
         assert_eq!(ids(&agent, "?client=other").await, [Value::Null; 0]);
@@ -82,17 +82,17 @@ both_databases! {
         let (one, two) = (single["id"].clone(), dual["id"].clone());
         let (bob, carol) = (app.person("bob@example.com").await, app.person("carol@example.com").await);
         let (grace, frank) = (app.person("grace@example.com").await, app.person("frank@example.com").await);
-        assert_eq!(ids(&carol, "").await, [two.clone()]);
+        assert_eq!(ids(&carol, "").await, std::slice::from_ref(&two));
         assert_eq!(ids(&bob, "").await, [two.clone(), one.clone()]);
         assert_eq!(ids(&frank, "").await, [two.clone(), one.clone()]);
         assert_eq!(ids(&app.person("erin@example.com").await, "").await, [Value::Null; 0]);
         assert_eq!(ids(&frank, "?reviewer=me").await, [Value::Null; 0]);
         // Grace never approves what is for her; Alice nothing that her client asks.
-        assert_eq!(ids(&grace, "?reviewer=me").await, [one.clone()]);
+        assert_eq!(ids(&grace, "?reviewer=me").await, std::slice::from_ref(&one));
         assert_eq!(ids(&app.person("alice@example.com").await, "?reviewer=me").await, [Value::Null; 0]);
         assert_eq!(ids(&bob, "?reviewer=me").await, [two.clone(), one.clone()]);
         bob.reviews(&dual, "approve").await.expect(201);
-        assert_eq!(ids(&bob, "?reviewer=me").await, [one.clone()]);
+        assert_eq!(ids(&bob, "?reviewer=me").await, std::slice::from_ref(&one));
         assert_eq!(ids(&carol, "?reviewer=me").await, [two]);
         bob.reviews(&single, "deny").await.expect(201);
         assert_eq!(ids(&bob, "?reviewer=me").await, [Value::Null; 0]);

@@ -1,5 +1,6 @@
 //! The load: agents that ask, people that tap, executors that redeem, all at once, through whatever life the server has.
 
+use countersign::runtime::{Random as RandomBytes, SystemRandom};
 use super::ledger::{Ledger, Redeem};
 use crate::support::server::{Caller, Tap};
 use serde_json::{Value, json};
@@ -18,11 +19,11 @@ const PEOPLE: u64 = 4;
 pub(super) struct Random(Arc<Mutex<u64>>);
 
 impl Random {
-    /// From `COUNTERSIGN_TEST_SEED`, else from the time; prints it.
+    /// From `COUNTERSIGN_TEST_SEED`, else drawn; prints it.
     pub(super) fn seeded() -> Self {
         let given = std::env::var("COUNTERSIGN_TEST_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let seed = given.unwrap_or(now.as_secs() << 20 | u64::from(now.subsec_micros())).max(1);
+        let drawn = || u64::from_le_bytes(<dyn RandomBytes>::bytes(&SystemRandom));
+        let seed = given.unwrap_or_else(drawn).max(1);
         println!("COUNTERSIGN_TEST_SEED={seed}");
         Self(Arc::new(Mutex::new(seed)))
     }

@@ -312,7 +312,7 @@ fn config(database: &TestDatabase, files: &Path, url: &str, slack: &FakeSlack, o
     std::fs::write(files.join("directory.toml"), &options.directory).unwrap();
     super::keys::write(files);
     let mut config = Config::default();
-    config.server.public_url = url.to_owned();
+    url.clone_into(&mut config.server.public_url);
     config.database.url = SecretString::from(database.url());
     config.secrets.master_key = KeySource::File(files.join("countersign.key"));
     config.grants.key = KeySource::File(files.join("grant-key.pem"));

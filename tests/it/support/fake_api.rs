@@ -131,6 +131,7 @@ impl FakeApi {
         self.inner.lock().unwrap()
     }
 
+    #[expect(clippy::result_large_err, reason = "the refusal is the answer itself")]
     /// Notes the call; an answer when it is refused or lost before anything is done, else whether its answer is lost.
     fn begin(&self, kind: &'static str, headers: &HeaderMap, body: Value) -> Result<bool, Response> {
         let mut inner = self.inner();
@@ -245,6 +246,7 @@ async fn revoke(State(api): State<FakeApi>, headers: HeaderMap, Json(body): Json
     end(&api, "revoke", &headers, body, "approved", json!({"grant": null, "grant_reason": "revoked"}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes the change for this call")]
 fn end(api: &FakeApi, kind: &'static str, headers: &HeaderMap, body: Value, from: &str, change: Value) -> Response {
     let lost = match api.begin(kind, headers, body) {
         Ok(lost) => lost,

@@ -21,7 +21,7 @@ both_databases! {
         let app = TestApp::start(database).await;
         let agent = app.client("agent");
         let mine = agent.asks(&export()).await;
-        app.clock.advance(Duration::from_secs(60));
+        app.clock.advance(Duration::from_mins(1));
         let denied = app.person("bob@example.com").await.reviews(&mine, "deny").await.expect(201).body;
         let bob = denied["reviews"][0]["person"]["id"].as_str().unwrap().to_owned();
         app.client("other").asks(&json!({"action": "db.read", "resource": {"id": "x", "environment": "test"}})).await;

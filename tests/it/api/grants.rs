@@ -169,7 +169,7 @@ both_databases! {
         let done = executor.post(redeem, &json!({"token": token, "digest": mine["digest"]})).await.expect(200).body;
         assert_eq!(done, json!({"request_id": mine["id"], "action": "db.read", "resource": null, "parameters": {"a": 1}, "jti": mine["grant"]["jti"], "redeemed_at": "2026-11-20T11:40:00.000Z"}));
         // Redeemed goes before expired and before a mismatch.
-        app.clock.advance(Duration::from_secs(3600));
+        app.clock.advance(Duration::from_hours(1));
         problem(executor.redeems(token, &json!({"a": 2})).await, 409, "grant_already_redeemed");
         let read = agent.reads(&mine["id"]).await;
         assert_eq!((&read["usable"], &read["grant"], &read["grant_reason"]), (&json!(false), &Value::Null, &json!("redeemed")));

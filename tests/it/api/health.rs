@@ -48,6 +48,11 @@ both_databases! {
         for (path, methods) in served.body["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
                 assert!(operations.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path}: its id is taken");
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path} {status}");
+                    let json = response["content"].get("application/json").is_some();
+                    assert!(!json || status.starts_with('2') || path == "/readyz", "{method} {path} {status}: refusals are problems");
+                }
                 assert!(operation["responses"].as_object().unwrap().keys().any(|status| status.starts_with('2')), "{method} {path}");
             }
         }

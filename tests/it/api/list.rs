@@ -32,7 +32,7 @@ both_databases! {
         assert_eq!(ids(&reader, &format!("?client={id}&status=denied")).await, std::slice::from_ref(&second));
         assert_eq!(ids(&reader, "?client=nobody").await, [Value::Null; 0]);
         for (q, found) in [("CUSTOMERS", &first), ("100%25_d", &second), ("partner%20bucket", &first), ("misc", &third)] {
-            assert_eq!(ids(&reader, &format!("?q={q}")).await, std::slice::from_ref(&found), "{q}");
+            assert_eq!(ids(&reader, &format!("?q={q}")).await, std::slice::from_ref(found), "{q}");
         }
         assert_eq!(ids(&reader, "?q=other").await, std::slice::from_ref(&third));
         assert_eq!(ids(&reader, "?q=%25").await, std::slice::from_ref(&second));

@@ -6,11 +6,16 @@
 mod ledger;
 mod load;
 
-use crate::support::db::both_databases;
+use crate::support::app::export;
+use crate::support::db::{TestDatabase, both_databases};
 use crate::support::server::Site;
 use ledger::Ledger;
 use load::{Load, Random};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+const KEYS: [&str; 3] = ["countersign.key", "grant-key.pem", "audit-key.pem"];
 
 /// Lives of the process that end by kill -9.
 const KILLS: u32 = 100;
@@ -51,5 +56,38 @@ both_databases! {
         server.stop().await;
         let verified = site.log_verifies();
         println!("{KILLS} kills in {:.1} s, settled after {:.1} s; {ledger}; {}", killing.as_secs_f64(), began.elapsed().as_secs_f64(), verified.out.trim());
+    }
+}
+
+/// Lives that end during the very first start, before there is anything to serve.
+const FIRST_STARTS: u32 = 25;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_that_is_killed_is_simply_repeated() {
+    let random = Random::seeded();
+    for _ in 0..FIRST_STARTS {
+        let site = Site::new(TestDatabase::sqlite().await).await;
+        // An empty folder: the start makes the database and the keys.
+        for key in KEYS {
+            std::fs::remove_file(site.path(key)).unwrap();
+        }
+        site.configure("sqlite://first.db", "127.0.0.1:0");
+        let mut child = site.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(random.between(0, 150))).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let made = || KEYS.map(|key| std::fs::read(site.path(key)).ok());
+        let before = made();
+        let server = site.start().await;
+        let asked = server.caller().asks(&export()).await.unwrap();
+        assert_eq!(asked.status, 201, "{asked:?}");
+        server.stop().await;
+        for (before, after) in before.iter().zip(made()) {
+            assert!(before.is_none() || *before == after, "a key that was there was replaced");
+        }
+        site.log_verifies();
+        let open =
+            KEYS.iter().chain(&["first.db"]).filter(|file| std::fs::metadata(site.path(file)).unwrap().permissions().mode() & 0o077 != 0);
+        assert_eq!(open.count(), 0, "others can read a key or the database");
     }
 }

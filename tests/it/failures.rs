@@ -174,12 +174,8 @@ async fn a_database_that_falls_silent_is_as_gone_as_one_that_refuses() {
     chaos.goes(Line::Silent);
     let (caller, other) = (server.caller(), ask());
     let tap = Tap::approve(&known, "U0BOB");
-    let (created, read, tapped, ready) = tokio::join!(
-        caller.asks(&other),
-        caller.reads(known["id"].as_str().unwrap()),
-        caller.delivers(&tap),
-        server.get("/readyz")
-    );
+    let (created, read, tapped, ready) =
+        tokio::join!(caller.asks(&other), caller.reads(known["id"].as_str().unwrap()), caller.delivers(&tap), server.get("/readyz"));
     is_unavailable(&created.expect("the server answers"));
     is_unavailable(&read.expect("the server answers"));
     assert_eq!(tapped.expect("the server answers").status, 503);

@@ -3,7 +3,7 @@
 
 use crate::support::app::{DIRECTORY, POLICY, export};
 use crate::support::db::both_databases;
-use crate::support::server::{Ended, Site, Tap};
+use crate::support::server::{Ended, PATIENCE, Site, Tap};
 use rustix::process::Signal;
 use serde_json::json;
 use std::time::Duration;
@@ -54,9 +54,12 @@ both_databases! {
         }
         let asks = caller.clone();
         callers.spawn(async move { asks.call("POST", "/v1/requests?wait=50", Some("agent"), Some(&export()), &[]).await });
-        while waiting(&metrics).await < 13 {
-            tokio::task::yield_now().await;
-        }
+        let all_wait = async {
+            while waiting(&metrics).await < 13 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all_wait).await.expect("not all callers wait");
         server.signal(Signal::TERM);
         while let Some(answer) = callers.join_next().await {
             let answer = answer.unwrap().expect("a caller that waits is answered");

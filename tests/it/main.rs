@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod failures;
 mod races;
+mod repository;
 mod shutdown;
 mod slack;
 mod store;

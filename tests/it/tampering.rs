@@ -5,6 +5,7 @@ use crate::support::db::both_databases;
 use crate::support::server::{Ended, Site, Tap};
 use countersign::domain::audit::{chain_hash, hex, leaf_hash};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 /// A site with a log of several lives' events, whose end is signed, and no server.
 async fn site(database: crate::support::db::TestDatabase) -> (Site, u64) {
@@ -35,8 +36,8 @@ async fn without_triggers(site: &Site, sql: &str) {
         site.database.texts("SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN ('audit_event', 'audit_head')").await;
     let names =
         site.database.texts("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN ('audit_event', 'audit_head')").await;
-    let drop: String = names.iter().map(|name| format!("DROP TRIGGER {name};\n")).collect();
-    site.database.tamper(&format!("{drop}{sql};\n{};", triggers.join(";\n"))).await.unwrap();
+    let names = names.join(";\nDROP TRIGGER ");
+    site.database.tamper(&format!("DROP TRIGGER {names};\n{sql};\n{};", triggers.join(";\n"))).await.unwrap();
 }
 
 #[track_caller]
@@ -63,11 +64,8 @@ async fn rewrite(site: &Site, seq: u64, last: u64) {
         chain = chain_hash(&chain, &leaf);
         let bytes =
             |hash: &[u8]| if site.database.is_postgres() { format!("decode('{}', 'hex')", hex(hash)) } else { format!("X'{}'", hex(hash)) };
-        sql += &format!(
-            "UPDATE audit_event SET event = '{event}', leaf_hash = {}, chain_hash = {} WHERE seq = {place};\n",
-            bytes(&leaf),
-            bytes(&chain)
-        );
+        let (leaf, chain) = (bytes(&leaf), bytes(&chain));
+        let _ = writeln!(sql, "UPDATE audit_event SET event = '{event}', leaf_hash = {leaf}, chain_hash = {chain} WHERE seq = {place};");
     }
     without_triggers(site, sql.trim_end_matches(";\n")).await;
 }

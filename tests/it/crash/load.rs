@@ -1,11 +1,13 @@
 //! The load: agents that ask, people that tap, executors that redeem, all at once, through whatever life the server has.
 
-use countersign::runtime::{Random as RandomBytes, SystemRandom};
 use super::ledger::{Ledger, Redeem};
 use crate::support::server::{Caller, Tap};
+use countersign::domain::time::Clock as _;
+use countersign::runtime::SystemClock;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -19,11 +21,11 @@ const PEOPLE: u64 = 4;
 pub(super) struct Random(Arc<Mutex<u64>>);
 
 impl Random {
-    /// From `COUNTERSIGN_TEST_SEED`, else drawn; prints it.
+    /// From `COUNTERSIGN_TEST_SEED`, else from the time; prints it.
     pub(super) fn seeded() -> Self {
         let given = std::env::var("COUNTERSIGN_TEST_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-        let drawn = || u64::from_le_bytes(<dyn RandomBytes>::bytes(&SystemRandom));
-        let seed = given.unwrap_or_else(drawn).max(1);
+        let now = SystemClock.now().as_millis().unsigned_abs();
+        let seed = given.unwrap_or(now << 16 | u64::from(std::process::id() & 0xffff)).max(1);
         println!("COUNTERSIGN_TEST_SEED={seed}");
         Self(Arc::new(Mutex::new(seed)))
     }
@@ -113,6 +115,17 @@ impl Load {
     /// What was acknowledged so far.
     pub(super) fn ledger(&self) -> Ledger {
         self.ledger.lock().unwrap().clone()
+    }
+
+    /// Waits until so many more things were acknowledged, or for `patience`.
+    pub(super) async fn gets_ahead(&self, things: u64, patience: Duration) {
+        let wanted = self.ledger.lock().unwrap().len() as u64 + things;
+        let ahead = async {
+            while (self.ledger.lock().unwrap().len() as u64) < wanted {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let _ = tokio::time::timeout(patience, ahead).await;
     }
 
     /// Ends the work.

@@ -10,6 +10,7 @@ use super::slack::{FakeSlack, SECRET};
 use countersign::runtime::SystemClock;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Longest real time that a test waits for the process; reaching it is a failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The clients in the configuration: name and scopes.
 const CLIENTS: [(&str, &str); 3] = [
@@ -69,14 +70,12 @@ impl Site {
 
     /// Writes the configuration, with the database under this address.
     pub(crate) fn configure(&self, database: &str, listen: &str) {
-        let clients: Vec<String> = CLIENTS
-            .iter()
-            .map(|(name, scopes)| {
-                let key = key(name);
-                format!("[[clients]]\nname = \"{name}\"\nkey = \"{key}\"\nscopes = [{scopes}]\nowner = \"alice@example.com\"\n")
-            })
-            .collect();
-        let clients = clients.concat();
+        let mut clients = String::new();
+        for (name, scopes) in CLIENTS {
+            let key = key(name);
+            let _ =
+                write!(clients, "[[clients]]\nname = \"{name}\"\nkey = \"{key}\"\nscopes = [{scopes}]\nowner = \"alice@example.com\"\n");
+        }
         let api = self.slack.api_url();
         let text = format!(
             "[server]\nlisten = \"{listen}\"\npublic_url = \"https://approvals.example.com\"\nmetrics_listen = \"\"\n\
@@ -139,11 +138,9 @@ impl Site {
 
     /// Starts the server where it must not come up; how it ended.
     pub(crate) async fn does_not_start(&self) -> Ended {
-        let mut command = self.command(&["serve"]);
-        let ended = tokio::task::spawn_blocking(move || {
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()
-        });
-        let ended = tokio::time::timeout(PATIENCE, ended).await.expect("it runs, but must not start");
+        let mut command = tokio::process::Command::from(self.command(&["serve"]));
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let ended = tokio::time::timeout(PATIENCE, command.output()).await.expect("it runs, but must not start");
         let ended: Ended = ended.unwrap().into();
         assert!(!ended.err.contains("panicked"), "{}", ended.err);
         ended

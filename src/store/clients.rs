@@ -58,8 +58,17 @@ pub(super) struct NewKey {
     pub(super) expires_at: Option<Timestamp>,
 }
 
+/// A key with the enabled client that it belongs to.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(super) struct KeyRow {
+    pub(super) hash: Vec<u8>,
+    expires_at: Option<i64>,
+    #[sqlx(flatten)]
+    client: ClientRow,
+}
+
 /// A row of `client`.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub(super) struct ClientRow {
     pub(super) id: String,
     pub(super) name: String,
@@ -154,12 +163,14 @@ impl Store {
 
     /// The enabled client whose unexpired key has this SHA-256.
     pub async fn client_by_key_hash(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<Client>, StoreError> {
-        read!(self, sql, pool => sql::clients::by_key(pool, hash, now))?.map(TryInto::try_into).transpose()
+        let key = self.shared_reads().keys.get(*hash).await?;
+        let valid = key.filter(|key| key.expires_at.is_none_or(|expires_at| expires_at > now.as_millis()));
+        valid.map(|key| key.client.try_into()).transpose()
     }
 
     /// The client of this id, enabled or not.
     pub async fn client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
-        read!(self, sql, pool => sql::clients::by_id(pool, id))?.map(TryInto::try_into).transpose()
+        self.shared_reads().clients.get(id.clone()).await?.map(TryInto::try_into).transpose()
     }
 
     /// The client of this name, enabled or not.

@@ -17,6 +17,7 @@ mod changes;
 mod clients;
 mod deliveries;
 mod error;
+mod gather;
 mod heads;
 mod meta;
 mod people;
@@ -41,16 +42,20 @@ pub use taps::{ReceivedTap, StoredTap, TapId};
 pub use verify::{Finding, Flaw, Verdict, Verifier};
 
 use crate::domain::audit::{Entry, Prepared, hex};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{ClientId, EventId, RequestId};
 use crate::domain::time::Timestamp;
 use crate::runtime::{Random, SystemRandom};
 use changes::Bell;
+use clients::{ClientRow, KeyRow};
 use error::trouble;
+use gather::Gather;
+use postgres::sql as postgres_sql;
+use sqlite::sql as sqlite_sql;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use work::{Answer, Job, Work};
+use work::{Answer, Job, StoredRequest, Work};
 
 /// Bytes that a notification may have (PostgreSQL 15, NOTIFY: less than 8000).
 const PAYLOAD_LIMIT: usize = 7_900;
@@ -144,8 +149,37 @@ struct Shared {
     bell: Arc<Bell>,
     events: EventIds,
     remembered: people::Remembered,
+    shared_reads: SharedReads,
     writing: tokio::sync::Mutex<Option<Writing>>,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
+}
+
+/// Rows that nearly every call reads.
+struct SharedReads {
+    requests: Gather<RequestId, StoredRequest>,
+    clients: Gather<ClientId, ClientRow>,
+    keys: Gather<[u8; 32], KeyRow>,
+}
+
+/// The shared reads over the pool of either backend.
+macro_rules! shared_reads {
+    ($sql:ident, $pool:expr) => {{
+        let (requests, clients, keys) = ($pool.clone(), $pool.clone(), $pool.clone());
+        SharedReads {
+            requests: Gather::new(move |ids| {
+                let pool = requests.clone();
+                Box::pin(async move { $sql::requests::by_ids(&pool, &ids).await })
+            }),
+            clients: Gather::new(move |ids| {
+                let pool = clients.clone();
+                Box::pin(async move { $sql::clients::by_ids(&pool, &ids).await })
+            }),
+            keys: Gather::new(move |hashes| {
+                let pool = keys.clone();
+                Box::pin(async move { $sql::clients::by_keys(&pool, &hashes).await })
+            }),
+        }
+    }};
 }
 
 /// The tasks behind the queue.
@@ -179,18 +213,20 @@ impl Store {
         let bell = Arc::new(Bell::new());
         let tag = hex(&options.random.bytes::<8>());
         let (sender, queue) = mpsc::channel(options.queue.max(1));
-        let (backend, writing) = if url.starts_with("sqlite:") {
+        let (backend, shared_reads, writing) = if url.starts_with("sqlite:") {
             sqlite::create_private_file(url)?;
             let writer =
                 sqlite::sql::writer::Writer::connect(sqlite::writer(url, &options)?, events.clone(), Arc::clone(&bell), tag).await?;
-            let backend = Backend::Sqlite(sqlite::readers(url, &options)?);
-            (backend, Writing { writer: tokio::spawn(writer.run(queue)), listener: None })
+            let pool = sqlite::readers(url, &options)?;
+            let reads = shared_reads!(sqlite_sql, pool);
+            (Backend::Sqlite(pool), reads, Writing { writer: tokio::spawn(writer.run(queue)), listener: None })
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let writer =
                 postgres::sql::writer::Writer::connect(postgres::writer(url)?, events.clone(), Arc::clone(&bell), tag.clone()).await?;
-            let backend = Backend::Postgres(postgres::readers(url, &options)?);
+            let pool = postgres::readers(url, &options)?;
+            let reads = shared_reads!(postgres_sql, pool);
             let listener = tokio::spawn(postgres::listen(url.to_owned(), tag, Arc::clone(&bell)));
-            (backend, Writing { writer: tokio::spawn(writer.run(queue)), listener: Some(listener) })
+            (Backend::Postgres(pool), reads, Writing { writer: tokio::spawn(writer.run(queue)), listener: Some(listener) })
         } else {
             return Err(StoreError::Url("expected sqlite://path/to/file.db or postgres://user@host/database"));
         };
@@ -201,6 +237,7 @@ impl Store {
             bell,
             events,
             remembered: Mutex::default(),
+            shared_reads,
             writing: tokio::sync::Mutex::new(Some(writing)),
             queue: Mutex::new(Some(sender)),
         };
@@ -283,6 +320,10 @@ impl Store {
 
     fn prepare(&self, entry: &Entry, at: Timestamp) -> Prepared {
         self.shared.events.prepare(entry, at)
+    }
+
+    fn shared_reads(&self) -> &SharedReads {
+        &self.shared.shared_reads
     }
 
     fn remembered(&self) -> &people::Remembered {

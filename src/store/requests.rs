@@ -209,7 +209,7 @@ impl Store {
 
     /// A request as it is now.
     pub async fn request(&self, id: &RequestId) -> Result<Option<Request>, StoreError> {
-        read!(self, sql, pool => sql::requests::by_id(pool, id))?.map(TryInto::try_into).transpose()
+        self.shared_reads().requests.get(id.clone()).await?.map(TryInto::try_into).transpose()
     }
 
     /// The request that holds an idempotency key, with the hash of the body it was made with.

@@ -2,20 +2,18 @@
 //!
 //! Never sees a key, only its SHA-256.
 
+use super::bulk::Bulk;
 use super::{Conn, Db, Pool};
 use crate::domain::client::{Client, Scope};
 use crate::domain::ids::ClientId;
 use crate::domain::time::Timestamp;
-use crate::store::clients::{ClientRow, ClientSource, NewKey};
+use crate::store::clients::{ClientRow, ClientSource, KeyRow, NewKey};
 use crate::store::error::StoreError;
-use std::collections::BTreeSet;
+use sqlx::AssertSqlSafe;
+use std::collections::{BTreeSet, HashMap};
 
-const BY_ID: &str =
-    "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE id = $1";
 const BY_NAME: &str =
     "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE name = $1";
-const BY_KEY: &str = "SELECT c.id, c.name, c.owner, c.scopes, c.may_act_for, c.enabled, c.source, c.frozen_at, c.void_before, c.created_at \
-    FROM client_key k JOIN client c ON c.id = k.client_id WHERE k.hash = $1 AND c.enabled = 1 AND (k.expires_at IS NULL OR k.expires_at > $2)";
 const PAGE: &str = "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client \
     WHERE id > $1 ORDER BY id LIMIT $2";
 const ALL: &str =
@@ -32,34 +30,53 @@ const DELETE_KEY: &str = "DELETE FROM client_key WHERE hash = $1 AND source = 'f
 const DELETE_KEYS: &str = "DELETE FROM client_key WHERE client_id = $1";
 const EXISTS: &str = "SELECT name FROM client WHERE id = $1 AND enabled = 1";
 
-pub(super) const TEXTS: &[&str] = &[
-    BY_ID,
-    BY_NAME,
-    BY_KEY,
-    PAGE,
-    ALL,
-    INSERT,
-    UPDATE,
-    DISABLE,
-    FREEZE,
-    UNFREEZE,
-    INSERT_KEY,
-    KEYS_OF_FILE,
-    DELETE_KEY,
-    DELETE_KEYS,
-    EXISTS,
-];
+pub(super) const TEXTS: &[&str] =
+    &[BY_NAME, PAGE, ALL, INSERT, UPDATE, DISABLE, FREEZE, UNFREEZE, INSERT_KEY, KEYS_OF_FILE, DELETE_KEY, DELETE_KEYS, EXISTS];
 
-pub(in crate::store) async fn by_id(pool: &Pool, id: &ClientId) -> Result<Option<ClientRow>, StoreError> {
-    Ok(sqlx::query_as::<Db, ClientRow>(BY_ID).bind(id.as_str()).fetch_optional(pool).await?)
+pub(super) static BY_IDS: Bulk = Bulk::new(
+    "SELECT id, name, owner, scopes, may_act_for, enabled, source, frozen_at, void_before, created_at FROM client WHERE id IN (VALUES",
+    &[""],
+    ")",
+);
+pub(super) static BY_KEYS: Bulk = Bulk::new(
+    "SELECT k.hash, k.expires_at, c.id, c.name, c.owner, c.scopes, c.may_act_for, c.enabled, c.source, c.frozen_at, c.void_before, c.created_at \
+     FROM client_key k JOIN client c ON c.id = k.client_id WHERE c.enabled = 1 AND k.hash IN (VALUES",
+    &[""],
+    ")",
+);
+
+/// The clients of these ids, as far as they exist.
+pub(in crate::store) async fn by_ids(pool: &Pool, ids: &[ClientId]) -> Result<HashMap<ClientId, ClientRow>, StoreError> {
+    let mut found = HashMap::with_capacity(ids.len());
+    for (text, part) in BY_IDS.parts(ids) {
+        // Constant text and placeholders only, see `bulk`.
+        let query = part.iter().fold(sqlx::query_as::<Db, ClientRow>(AssertSqlSafe(text)), |query, id| query.bind(id.as_str()));
+        for row in query.fetch_all(pool).await? {
+            if let Some(id) = part.iter().find(|id| id.as_str() == row.id) {
+                found.insert(id.clone(), row);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The keys of these SHA-256 hashes that belong to an enabled client, expired or not.
+pub(in crate::store) async fn by_keys(pool: &Pool, hashes: &[[u8; 32]]) -> Result<HashMap<[u8; 32], KeyRow>, StoreError> {
+    let mut found = HashMap::with_capacity(hashes.len());
+    for (text, part) in BY_KEYS.parts(hashes) {
+        // Constant text and placeholders only, see `bulk`.
+        let query = part.iter().fold(sqlx::query_as::<Db, KeyRow>(AssertSqlSafe(text)), |query, hash| query.bind(hash.as_slice()));
+        for row in query.fetch_all(pool).await? {
+            if let Ok(hash) = row.hash.as_slice().try_into() {
+                found.insert(hash, row);
+            }
+        }
+    }
+    Ok(found)
 }
 
 pub(in crate::store) async fn by_name(pool: &Pool, name: &str) -> Result<Option<ClientRow>, StoreError> {
     Ok(sqlx::query_as::<Db, ClientRow>(BY_NAME).bind(name).fetch_optional(pool).await?)
-}
-
-pub(in crate::store) async fn by_key(pool: &Pool, hash: &[u8; 32], now: Timestamp) -> Result<Option<ClientRow>, StoreError> {
-    Ok(sqlx::query_as::<Db, ClientRow>(BY_KEY).bind(hash.as_slice()).bind(now.as_millis()).fetch_optional(pool).await?)
 }
 
 pub(in crate::store) async fn page(pool: &Pool, after: &str, limit: u32) -> Result<Vec<ClientRow>, StoreError> {

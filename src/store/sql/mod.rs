@@ -28,8 +28,11 @@ pub(in crate::store) fn every_text() -> Vec<String> {
         [audit::TEXTS, clients::TEXTS, deliveries::TEXTS, meta::TEXTS, people::TEXTS, refusals::TEXTS, requests::TEXTS, taps::TEXTS];
     let bulks = [
         &audit::INSERT,
+        &clients::BY_IDS,
+        &clients::BY_KEYS,
         &deliveries::INSERT,
         &deliveries::REDRAW,
+        &requests::BY_IDS,
         &requests::INSERT,
         &requests::UPDATE,
         &requests::INSERT_REVIEW,

@@ -10,16 +10,17 @@ use crate::store::error::StoreError;
 use crate::store::requests::{RequestFilter, escape_like};
 use crate::store::work::{CommitRow, ReviewRow, StoredRequest};
 use sqlx::{AssertSqlSafe, QueryBuilder};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-const BY_ID: &str = "SELECT id, version, asked, live FROM request WHERE id = $1";
 const BY_IDEMPOTENCY: &str = "SELECT body_hash, id FROM request WHERE client_id = $1 AND idempotency_key = $2";
 const DUE: &str = "SELECT id FROM request WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
 const NEXT_EXPIRY: &str = "SELECT min(expires_at) FROM request WHERE status = 'pending'";
 const HISTORY: &str = "SELECT status, count(*) FROM request WHERE client_id = $1 AND action = $2 AND decided_at >= $3 GROUP BY status";
 const PENDING: &str = "SELECT count(*) FROM request WHERE status = 'pending'";
 
-pub(super) const TEXTS: &[&str] = &[BY_ID, BY_IDEMPOTENCY, DUE, NEXT_EXPIRY, HISTORY, PENDING];
+pub(super) const TEXTS: &[&str] = &[BY_IDEMPOTENCY, DUE, NEXT_EXPIRY, HISTORY, PENDING];
+
+pub(super) static BY_IDS: Bulk = Bulk::new("SELECT id, version, asked, live FROM request WHERE id IN (VALUES", &[""], ")");
 
 pub(super) static INSERT: Bulk = Bulk::new(
     "INSERT INTO request (id, version, status, client_id, action, resource_type, resource_id, environment, search, on_behalf_of, policy_version, \
@@ -118,8 +119,19 @@ pub(super) async fn insert_reviews(conn: &mut Conn, reviews: &[&ReviewRow]) -> R
     Ok(())
 }
 
-pub(in crate::store) async fn by_id(pool: &Pool, id: &RequestId) -> Result<Option<StoredRequest>, StoreError> {
-    Ok(sqlx::query_as::<Db, StoredRequest>(BY_ID).bind(id.as_str()).fetch_optional(pool).await?)
+/// The requests of these ids, as far as they exist.
+pub(in crate::store) async fn by_ids(pool: &Pool, ids: &[RequestId]) -> Result<HashMap<RequestId, StoredRequest>, StoreError> {
+    let mut found = HashMap::with_capacity(ids.len());
+    for (text, part) in BY_IDS.parts(ids) {
+        // Constant text and placeholders only, see `bulk`.
+        let query = part.iter().fold(sqlx::query_as::<Db, StoredRequest>(AssertSqlSafe(text)), |query, id| query.bind(id.as_str()));
+        for row in query.fetch_all(pool).await? {
+            if let Some(id) = part.iter().find(|id| id.as_str() == row.id) {
+                found.insert(id.clone(), row);
+            }
+        }
+    }
+    Ok(found)
 }
 
 pub(in crate::store) async fn by_idempotency(pool: &Pool, client: &ClientId, key: &str) -> Result<Option<(Vec<u8>, String)>, StoreError> {

@@ -207,7 +207,7 @@ impl TestApp {
         let built = app::build(&config, around).await.unwrap_or_else(|error| panic!("the server does not start: {error}"));
         let running = app::start(built, listener, None);
         slack.app_is_at(&url);
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { running, url, clock, slack, http, files, config, database }
     }
 

@@ -121,6 +121,8 @@ both_databases! {
         dave.taps(&other, "cs.approve").await;
         let answer = app.client("agent").get(&format!("/v1/requests/{}?wait=30", second["id"].as_str().unwrap())).await.expect(200).body;
         assert_eq!(answer["status"], "approved");
+        // Bob's is still in the hands of the worker: it did not have to fail first.
+        assert_eq!(app.database.texts("SELECT CAST(count(*) AS TEXT) FROM tap WHERE lease_owner IS NOT NULL").await, ["1"]);
         assert_eq!(app.client("agent").reads(&first["id"]).await["status"], "pending");
         gate.release();
         app.clock.advance(Duration::from_secs(3));

@@ -145,9 +145,11 @@ both_databases! {
         assert!(content(&view).contains("Denied") && content(&view).contains("by Dave Marsh. Your answer was not recorded."), "{}", content(&view));
         judged(&app).await;
         assert_eq!(refusals(&app, &request).await, [("already_decided".to_owned(), 1)]);
-        // The next refusal has another occasion, and is all that Bob is ever told.
+        // The next refusal has another reason, and is all that Bob is ever told.
+        app.clock.advance(Duration::from_secs(61));
+        app.slack.set_user("U0BOB", "is_restricted", json!(true));
         assert_eq!(app.slack.deliver(&quick, &Oddity::default()).await.status, 200);
-        assert_eq!(told(&app, "U0BOB", 1).await, ["Already denied by Dave Marsh."]);
+        assert_eq!(told(&app, "U0BOB", 1).await, ["Guests may not decide; this is a multi-channel guest account."]);
         assert!(bob.direct_messages().is_empty());
         app.finish().await;
     }

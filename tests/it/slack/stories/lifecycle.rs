@@ -50,7 +50,7 @@ both_databases! {
     async fn an_expired_card_says_so(database: TestDatabase) {
         let app = TestApp::start(database).await;
         let (request, first) = asked(&app, &export()).await;
-        app.clock.advance(Duration::from_secs(3_600));
+        app.clock.advance(Duration::from_hours(1));
         ends_as(&app, &request, &first, "Expired").await;
         assert_eq!(app.client("agent").reads(&request["id"]).await["status"], "expired");
         app.finish().await;
@@ -69,7 +69,7 @@ both_databases! {
         let app = TestApp::start(database).await;
         let (request, first) = approved(&app).await;
         ends_as(&app, &request, &first, "Approved").await;
-        app.clock.advance(Duration::from_secs(900));
+        app.clock.advance(Duration::from_mins(15));
         let card = ends_as(&app, &request, &first, "Lapsed").await;
         assert!(shown(&card).contains("*Grant* lapsed unused"));
         assert_eq!(app.client("agent").reads(&request["id"]).await["usable"], false);

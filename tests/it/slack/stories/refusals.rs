@@ -194,7 +194,7 @@ both_databases! {
         // Another replica whose clock says that it is over; here it is not, so nothing has expired it.
         let clock = TestClock::new();
         clock.advance(Duration::from_millis(u64::try_from(app.clock.now().as_millis() - clock.now().as_millis()).unwrap()));
-        clock.advance(Duration::from_secs(3_600));
+        clock.advance(Duration::from_hours(1));
         let replica = app.replica(clock).await;
         let payload = app.slack.user("U0DAVE").tap_payload(&card, "cs.approve").to_string();
         let tap = countersign::chat::slack::payload::Interaction::parse(&payload).unwrap().tap().unwrap();

@@ -4,11 +4,12 @@
 
 use super::problem::Problem;
 use crate::domain::json;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use futures::StreamExt as _;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Limit of every body but a policy's.
 pub const LIMIT: usize = 256 * 1024;
@@ -18,6 +19,8 @@ pub const POLICY_LIMIT: usize = 8 * 1024 * 1024;
 /// What is read and thrown away beyond the limit: a connection that is closed on unread bytes is reset, and the caller
 /// would see that instead of the answer.
 const DRAIN: usize = 4 * 1024 * 1024;
+/// How long the rest may take to come: whoever sends no more is answered all the same.
+const DRAIN_FOR: Duration = Duration::from_secs(1);
 
 /// A strictly parsed JSON body.
 #[derive(Debug)]
@@ -77,20 +80,28 @@ impl<S: Send + Sync> FromRequest<S> for PolicyText {
 /// 413 when too large, 400 when the connection broke.
 pub async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, Problem> {
     let mut chunks = body.into_data_stream();
-    let (mut kept, mut length) = (Vec::new(), 0_usize);
+    let mut kept = Vec::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| Problem::malformed("The body could not be read to its end."))?;
-        length = length.saturating_add(chunk.len());
-        if length <= limit {
-            kept.extend_from_slice(&chunk);
-        } else if length > limit.saturating_add(DRAIN) {
-            break;
+        if kept.len().saturating_add(chunk.len()) > limit {
+            // Whether the rest comes, and how it ends, changes nothing.
+            let _ = tokio::time::timeout(DRAIN_FOR, drain(chunks)).await;
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("The body is larger than {} KiB.", limit / 1024)));
         }
-    }
-    if length > limit {
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("The body is larger than {} KiB.", limit / 1024)));
+        kept.extend_from_slice(&chunk);
     }
     Ok(kept.into())
+}
+
+/// Throws away what still comes, up to [`DRAIN`] bytes.
+async fn drain(mut chunks: BodyDataStream) {
+    let mut length = 0_usize;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        length = length.saturating_add(chunk.len());
+        if length > DRAIN {
+            return;
+        }
+    }
 }
 
 fn unsupported(detail: &str) -> Problem {

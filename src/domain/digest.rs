@@ -2,12 +2,13 @@
 //!
 //! Never makes randomness: the nonce's 128 bits are an argument. Nothing else may hash parameters.
 
+use crate::domain::audit::hex;
 use crate::domain::ids::ClientId;
 use crate::domain::json::canonical_of;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 /// A text that is not a digest or a nonce.
@@ -101,14 +102,6 @@ pub fn commitment(key: &[u8], text: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
     mac.update(text.as_bytes());
     format!("hmac-sha256:{}", hex(&mac.finalize().into_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {

@@ -108,8 +108,7 @@ impl Engine {
         }
         let policy = Policy::parse(text).map_err(PolicyRefused::Findings)?;
         let policy = Arc::new(policy);
-        let entry =
-            Entry::new(Kind::PolicyChanged, by, None).with("policy_version", policy.version()).with("before", expected);
+        let entry = Entry::new(Kind::PolicyChanged, by, None).with("policy_version", policy.version()).with("before", expected);
         let failed = |error| PolicyRefused::Failure(Failure::from(error));
         // Two who replace the same version at once: the database lets one through.
         if !self.store.replace_policy(policy.version(), text, expected, &entry, self.clock.now()).await.map_err(failed)? {

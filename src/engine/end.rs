@@ -54,7 +54,9 @@ impl Engine {
     pub async fn revoke(&self, caller: &Caller, id: &RequestId, reason: Option<String>) -> Result<Request, Failure> {
         let request = match caller {
             // An admin client may revoke what it may not list.
-            Caller::Client(client) if client.may(Scope::ClientsWrite) => self.store.request(id).await?.ok_or(Failure::NotFound("request"))?,
+            Caller::Client(client) if client.may(Scope::ClientsWrite) => {
+                self.store.request(id).await?.ok_or(Failure::NotFound("request"))?
+            }
             Caller::Client(_) | Caller::Person(_) => self.visible(caller, id).await?,
         };
         self.may_revoke(caller, &request).await?;
@@ -147,4 +149,3 @@ impl Engine {
         Err(Failure::NotFound("request"))
     }
 }
-

@@ -87,10 +87,9 @@ impl Engine {
     pub(super) fn not_frozen(client: &Client) -> Result<(), Failure> {
         match client.frozen_at {
             None => Ok(()),
-            Some(_) => Err(Failure::forbidden(
-                "client_frozen",
-                "This client is frozen: it cannot ask for anything until an admin unfreezes it.",
-            )),
+            Some(_) => {
+                Err(Failure::forbidden("client_frozen", "This client is frozen: it cannot ask for anything until an admin unfreezes it."))
+            }
         }
     }
 

@@ -183,8 +183,11 @@ impl Engine {
         behalf: Option<&Person>,
     ) -> Result<Evaluation, Failure> {
         let pinned = self.pinned_policy(&request.asked().policy.version).await?;
-        let history =
-            if pinned.uses_history() { self.history(&request.asked().client.id, &request.asked().ask.action).await? } else { History::default() };
+        let history = if pinned.uses_history() {
+            self.history(&request.asked().client.id, &request.asked().ask.action).await?
+        } else {
+            History::default()
+        };
         let evaluation = pinned.evaluate(&facts(request, parameters, owner, behalf, history, self.clock.now()));
         // As if newly asked: what the new parameters require of the caller must be there.
         super::open::demand(&evaluation, &request.asked().ask)?;

@@ -149,7 +149,7 @@ struct Shared {
     bell: Arc<Bell>,
     events: EventIds,
     remembered: people::Remembered,
-    shared_reads: SharedReads,
+    together: SharedReads,
     writing: tokio::sync::Mutex<Option<Writing>>,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
 }
@@ -237,7 +237,7 @@ impl Store {
             bell,
             events,
             remembered: Mutex::default(),
-            shared_reads,
+            together: shared_reads,
             writing: tokio::sync::Mutex::new(Some(writing)),
             queue: Mutex::new(Some(sender)),
         };
@@ -323,7 +323,7 @@ impl Store {
     }
 
     fn shared_reads(&self) -> &SharedReads {
-        &self.shared.shared_reads
+        &self.shared.together
     }
 
     fn remembered(&self) -> &people::Remembered {

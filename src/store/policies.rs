@@ -13,7 +13,9 @@ impl Store {
     /// written, when it is already.
     pub async fn put_policy(&self, version: &str, text: &str, entry: Option<Entry>, now: Timestamp) -> Result<(), StoreError> {
         let event = entry.map(|entry| self.prepare(&entry, now));
-        self.submit(Work::PutPolicy { version: version.to_owned(), text: text.to_owned(), instead_of: None, at: now, event }).await.map(drop)
+        self.submit(Work::PutPolicy { version: version.to_owned(), text: text.to_owned(), instead_of: None, at: now, event })
+            .await
+            .map(drop)
     }
 
     /// As [`Self::put_policy`], but only while `instead_of` is the active version; false, and nothing written, when another one is.

@@ -27,7 +27,6 @@ mod refusals;
 mod requests;
 mod sqlite;
 mod taps;
-mod verify;
 mod work;
 
 pub use audit::{AuditFilter, AuditRow, RawEvent};
@@ -39,7 +38,6 @@ pub use heads::SignedHead;
 pub use people::KnownPerson;
 pub use requests::{Commit, Idempotency, RequestFilter};
 pub use taps::{ReceivedTap, StoredTap, TapId};
-pub use verify::{Finding, Flaw, Verdict, Verifier};
 
 use crate::domain::audit::{Entry, Prepared, hex};
 use crate::domain::ids::{ClientId, EventId, RequestId};

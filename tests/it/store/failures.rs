@@ -81,7 +81,7 @@ async fn a_writer_killed_before_it_wrote_connects_again_and_nobody_notices() {
     sqlx::query("SELECT pg_advisory_unlock(4854637701)").execute(&mut holder).await.unwrap();
     // Nothing was written before the lock, so the writer connects again and nobody notices.
     commit.await.unwrap().unwrap();
-    assert_eq!(verify(&store).await.head.seq, 2);
+    assert_eq!(verify(&store).await.end.seq, 2);
     store.close().await;
 }
 
@@ -104,7 +104,7 @@ async fn a_writer_killed_in_the_middle_answers_everybody_and_writes_nothing() {
     sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
     assert_eq!(store.request(request.id()).await.unwrap().unwrap().version(), 1);
     store.commit(Commit::new(cancel(request, 2))).await.unwrap();
-    assert_eq!(verify(&store).await.head.seq, 2);
+    assert_eq!(verify(&store).await.end.seq, 2);
     store.close().await;
 }
 

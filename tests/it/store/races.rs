@@ -21,7 +21,7 @@ both_databases! {
             assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
             assert!(results.iter().all(|result| matches!(result, Ok(()) | Err(CommitError::Conflict))), "{results:?}");
         }
-        assert_eq!(verify(&stores[0]).await.head.seq, 20 * 3);
+        assert_eq!(verify(&stores[0]).await.end.seq, 20 * 3);
         assert_eq!(database.texts("SELECT id FROM review").await.len(), 20);
         for store in stores {
             store.close().await;
@@ -54,7 +54,7 @@ both_databases! {
             }
         });
         join_all(work).await;
-        assert_eq!(verify(&stores[0]).await.head.seq, 900);
+        assert_eq!(verify(&stores[0]).await.end.seq, 900);
         for store in stores {
             store.close().await;
         }
@@ -82,7 +82,7 @@ both_databases! {
             assert!(store.request(&id).await.unwrap().is_some());
         }
         assert_eq!(store.request(&bad_request).await.unwrap().unwrap().version(), 2);
-        assert_eq!(verify(&store).await.head.seq, 52);
+        assert_eq!(verify(&store).await.end.seq, 52);
         store.close().await;
     }
 
@@ -92,7 +92,7 @@ both_databases! {
         let done = results.iter().filter(|result| result.is_ok()).count();
         assert!(results.iter().all(|result| matches!(result, Ok(()) | Err(StoreError::Busy))));
         assert!((4..400).contains(&done), "{done}");
-        assert_eq!(verify(&store).await.head.seq, done as u64);
+        assert_eq!(verify(&store).await.end.seq, done as u64);
         store.record(vec![entry(Kind::ConfigChanged)], at(0)).await.unwrap();
         store.close().await;
         let closed = store.record(vec![entry(Kind::ConfigChanged)], at(0)).await;

@@ -21,7 +21,7 @@ both_databases! {
         store.commit(Commit::new(transition)).await.unwrap();
         assert_eq!(store.request(request.id()).await.unwrap(), Some(denied));
         assert_eq!(kinds(&store).await, ["request.created", "review.recorded", "review.recorded", "request.denied"]);
-        assert_eq!(verify(&store).await.head.seq, 4);
+        assert_eq!(verify(&store).await.end.seq, 4);
         assert_eq!(store.request(Asks::default().transition().after().id()).await.unwrap(), None);
         store.close().await;
     }

@@ -73,6 +73,8 @@ struct Dialect {
     begin: &'static str,
     /// `$1` in long lists of rows; else `?`.
     numbered_placeholders: bool,
+    /// The type of bytes.
+    bytes: &'static str,
     /// Lets two workers take different rows.
     skip_locked: &'static str,
     /// Tells other replicas.

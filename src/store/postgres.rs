@@ -29,6 +29,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     // it also makes batches of several replicas wait in line instead of deadlocking over requests in different orders.
     begin: "BEGIN; SELECT pg_advisory_xact_lock(4854637701)",
     numbered_placeholders: true,
+    bytes: "BYTEA",
     skip_locked: "FOR UPDATE SKIP LOCKED",
     notify: Some("SELECT pg_notify('countersign_changed', $1)"),
 };

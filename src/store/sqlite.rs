@@ -20,6 +20,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     // The lock is taken at once: a transaction that starts reading and then writes could fail half way.
     begin: "BEGIN IMMEDIATE",
     numbered_placeholders: false,
+    bytes: "BLOB",
     skip_locked: "",
     notify: None,
 };

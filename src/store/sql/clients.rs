@@ -3,7 +3,7 @@
 //! Never sees a key, only its SHA-256.
 
 use super::bulk::Bulk;
-use super::{Conn, Db, Pool};
+use super::{Conn, DIALECT, Db, Pool};
 use crate::domain::client::{Client, Scope};
 use crate::domain::ids::ClientId;
 use crate::domain::time::Timestamp;
@@ -41,7 +41,7 @@ pub(super) static BY_IDS: Bulk = Bulk::new(
 pub(super) static BY_KEYS: Bulk = Bulk::new(
     "SELECT k.hash, k.expires_at, c.id, c.name, c.owner, c.scopes, c.may_act_for, c.enabled, c.source, c.frozen_at, c.void_before, c.created_at \
      FROM client_key k JOIN client c ON c.id = k.client_id WHERE c.enabled = 1 AND k.hash IN (VALUES",
-    &[""],
+    &[DIALECT.bytes],
     ")",
 );
 

@@ -7,6 +7,7 @@
 //! part of a request (see `bench/README.md`).
 
 use super::error::StoreError;
+use super::in_time;
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -41,7 +42,8 @@ where
                 for (key, reply) in batch.drain(..) {
                     waiting.entry(key).or_default().push(reply);
                 }
-                match fetch(waiting.keys().cloned().collect()).await {
+                // Without an end to its patience one stuck read would hold up every later one.
+                match in_time(fetch(waiting.keys().cloned().collect())).await {
                     Ok(rows) => {
                         for (key, replies) in waiting {
                             let row = rows.get(&key);

@@ -188,6 +188,21 @@ async fn a_database_that_falls_silent_is_as_gone_as_one_that_refuses() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_somebody_locks_holds_nobody_for_ever() {
+    let site = Site::new(TestDatabase::postgres().await).await;
+    let server = site.start().await;
+    let known = server.caller().asks(&ask()).await.unwrap().body;
+    let (caller, id) = (server.caller(), known["id"].as_str().unwrap());
+    for table in ["client_key", "client", "request"] {
+        let holder = Holder::take(&site.database.url(), &format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await;
+        is_unavailable(&caller.reads(id).await.unwrap_or_else(|| panic!("{table}: the server answers")));
+        holder.release().await;
+        assert_eq!(caller.reads(id).await.expect("the server answers").status, 200, "{table}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_and_space_that_returns_is_used() {
     let site = Site::new(TestDatabase::sqlite().await).await;
     // No file of this process may grow beyond a limit that the test sets: what a full disk is to SQLite. The signal that
@@ -267,15 +282,17 @@ enum Holder {
 }
 
 impl Holder {
-    async fn take(url: &str, lock: &'static str) -> Self {
-        use sqlx::{Connection as _, Executor as _};
+    async fn take(url: &str, lock: &str) -> Self {
+        use sqlx::{AssertSqlSafe, Connection as _};
+        // The texts stand in the tests.
+        let lock = sqlx::raw_sql(AssertSqlSafe(lock.to_owned()));
         if url.starts_with("sqlite") {
             let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
-            connection.execute(lock).await.unwrap();
+            lock.execute(&mut connection).await.unwrap();
             Self::Sqlite(connection)
         } else {
             let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-            connection.execute(lock).await.unwrap();
+            lock.execute(&mut connection).await.unwrap();
             Self::Postgres(connection)
         }
     }

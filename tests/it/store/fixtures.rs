@@ -1,6 +1,7 @@
 //! Owns requests of the tests, made by the real state machine, and the certainty that a log verifies.
 
 use countersign::domain::ask::Ask;
+use countersign::domain::audit::verify::{Anchor, Columns, Inspected, Kept, Report, Row, Verifier};
 use countersign::domain::audit::{Actor, Entry, Kind};
 use countersign::domain::client::{Client, Scope};
 use countersign::domain::digest::Nonce;
@@ -11,7 +12,6 @@ use countersign::domain::request::{Act, ClientRef, Decision, Event, Minted, Open
 use countersign::domain::reviewer::{Circumstances, Owner, VerifiedReviewer};
 use countersign::domain::seats::SeatSpec;
 use countersign::domain::time::Timestamp;
-use countersign::domain::audit::verify::{Anchor, Columns, Inspected, Kept, Report, Row, Verifier};
 use countersign::store::{Commit, SignedHead, Store};
 use serde_json::{Map, json};
 use std::sync::atomic::{AtomicU64, Ordering};

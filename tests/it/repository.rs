@@ -89,3 +89,15 @@ fn the_two_commands_of_the_readme_exist() {
     }
     assert!(text(".ci/run").contains("tests/run"), "CI runs the README's own test command");
 }
+
+#[test]
+fn the_three_examples_fit_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["countersign", "policy", "directory"] {
+        std::fs::write(folder.path().join(format!("{name}.toml")), text(&format!("{name}.example.toml"))).unwrap();
+    }
+    let checked = Command::new(env!("CARGO_BIN_EXE_countersign")).arg("check").current_dir(folder.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
+    // The one warning: the example's routes name channels, and [slack] waits for your secrets.
+    assert!(checked.status.success(), "{said}");
+}

@@ -1,6 +1,6 @@
 //! Measures the server against its targets, and against what else there is, in one run on one machine.
 //!
-//! `cargo run --release -p countersign-bench -- [all|a|b|c|d|e|taps]`; see `bench/README.md`.
+//! `cargo run --profile dist -p countersign-bench -- [all|a|b|c|d|e|taps]`; see `bench/README.md`.
 
 mod client;
 mod load;

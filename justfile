@@ -21,7 +21,7 @@ doc:
 
 # Load generator with its peers; see bench/README.md.
 bench *arguments:
-    cargo run --release --locked -p countersign-bench -- {{arguments}}
+    cargo run --profile dist --locked -p countersign-bench -- {{arguments}}
 
 # Write docs/openapi.json anew from the code.
 openapi:

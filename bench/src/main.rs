@@ -88,7 +88,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         return probes::serve_echo(args.listen.context("echo needs an address")?).await;
     }
     if cfg!(debug_assertions) {
-        bail!("run the bench with --release");
+        bail!("run the bench with --profile dist");
     }
     let database = match args.database {
         Kind::Sqlite => Database::Sqlite,

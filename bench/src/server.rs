@@ -75,17 +75,17 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no parent directory")?;
     let status = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "-p", "countersign", "--bin", "countersign"])
+        .args(["build", "--profile", "dist", "--quiet", "-p", "countersign", "--bin", "countersign"])
         .current_dir(root)
         .status()
         .context("cargo does not start")?;
     if !status.success() {
         bail!("the server does not build");
     }
-    // This program lies in the same directory: target/release.
+    // This program lies in the same directory: target/dist.
     let beside = std::env::current_exe()?.with_file_name("countersign");
     if !beside.exists() {
-        bail!("{} is missing: run the bench with --release", beside.display());
+        bail!("{} is missing: run the bench with --profile dist", beside.display());
     }
     Ok(beside)
 }

@@ -152,15 +152,17 @@ impl Entry {
     }
 
     /// Everything but the place in the log, serialised once by whoever asks for the write.
-    #[must_use]
-    pub fn prepare(&self, id: &EventId, at: Timestamp) -> Prepared {
+    ///
+    /// # Errors
+    /// When a fact has no canonical form: an event that lost a fact must not enter the log.
+    pub fn prepare(&self, id: &EventId, at: Timestamp) -> Result<Prepared, NotCanonical> {
         let actor = match self.actor.id() {
             Some(id) => format!(r#"{{"id":"{id}","kind":"{}"}}"#, self.actor.kind()),
             None => format!(r#"{{"id":null,"kind":"{}"}}"#, self.actor.kind()),
         };
-        let data = canonical_object(&self.data);
+        let data = serde_json_canonicalizer::to_string(&self.data).map_err(|_| NotCanonical)?;
         let request = self.request.as_ref().map_or_else(|| "null".to_owned(), |id| format!("\"{id}\""));
-        Prepared {
+        Ok(Prepared {
             // RFC 8785 orders members by name: actor, at, data, id, request, seq, type.
             before_seq: format!(r#"{{"actor":{actor},"at":"{at}","data":{data},"id":"{id}","request":{request},"seq":"#),
             after_seq: format!(r#","type":"{}"}}"#, self.kind.as_str()),
@@ -168,15 +170,14 @@ impl Entry {
             at,
             actor: self.actor.clone(),
             request: self.request.clone(),
-        }
+        })
     }
 }
 
-fn canonical_object(object: &Map<String, Value>) -> String {
-    // Facts are strings, integers and lists of them; canonicalising such values cannot fail, and
-    // an empty object would be visible in every test of the log.
-    serde_json_canonicalizer::to_string(object).unwrap_or_else(|_| "{}".to_owned())
-}
+/// A fact that RFC 8785 has no form for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a fact of an event has no canonical form")]
+pub struct NotCanonical;
 
 /// An event whose bytes lack only the sequence number, which the writer knows.
 #[derive(Debug, Clone)]
@@ -275,6 +276,7 @@ mod tests {
             .with("zulu", "z")
             .with("alpha", 1)
             .prepare(&EventId::new(Timestamp::from_millis(0), [0; 10]), Timestamp::from_millis(0))
+            .unwrap()
     }
 
     #[test]

@@ -88,7 +88,8 @@ pub struct AuditFilter {
 impl Store {
     /// Writes events that belong to no transition, all or none.
     pub async fn record(&self, entries: Vec<Entry>, now: Timestamp) -> Result<(), StoreError> {
-        self.submit(Work::Record(entries.iter().map(|entry| self.prepare(entry, now)).collect())).await.map(drop)
+        let events = entries.iter().map(|entry| self.prepare(entry, now)).collect::<Result<_, _>>()?;
+        self.submit(Work::Record(events)).await.map(drop)
     }
 
     /// Events with a greater `seq` than `after`, in order.

@@ -128,7 +128,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), CommitError> {
         let key = NewKey { key_id: key_id.to_owned(), hash: key_hash, expires_at: key_expires };
-        let event = self.prepare(&entry, now);
+        let event = self.prepare(&entry, now)?;
         match self.submit(Work::CreateClient { client: Box::new(client), key, at: now, event }).await? {
             Answer::Conflict => Err(CommitError::Conflict),
             _ => Ok(()),
@@ -146,18 +146,18 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let key = NewKey { key_id: key_id.to_owned(), hash: key_hash, expires_at: expires };
-        self.submit(Work::AddKey { client: client.clone(), key, at: now, event: self.prepare(&entry, now) }).await.map(drop)
+        self.submit(Work::AddKey { client: client.clone(), key, at: now, event: self.prepare(&entry, now)? }).await.map(drop)
     }
 
     /// Disables a client and forgets its keys; nothing happens when it is disabled already.
     pub async fn disable_client(&self, client: &ClientId, entry: Entry, now: Timestamp) -> Result<(), StoreError> {
-        self.submit(Work::DisableClient { client: client.clone(), event: self.prepare(&entry, now) }).await.map(drop)
+        self.submit(Work::DisableClient { client: client.clone(), event: self.prepare(&entry, now)? }).await.map(drop)
     }
 
     /// Freezes a client: no redeem that has not committed yet goes through, and its open cards are redrawn. Or ends the
     /// freeze; grants that it killed stay dead. Nothing happens, and no event is written, when it is so already.
     pub async fn freeze_client(&self, client: &ClientId, frozen: bool, entry: Entry, now: Timestamp) -> Result<(), StoreError> {
-        let event = self.prepare(&entry, now);
+        let event = self.prepare(&entry, now)?;
         self.submit(Work::Freeze { client: client.clone(), frozen, at: now, event }).await.map(drop)
     }
 

@@ -130,7 +130,7 @@ impl Store {
         now: Timestamp,
         entry: Entry,
     ) -> Result<(), StoreError> {
-        let event = self.prepare(&entry, now);
+        let event = self.prepare(&entry, now)?;
         self.submit(Work::DeliverySent { id: id.row(), posted: Box::new(posted), version: version.cast_signed(), at: now, event })
             .await
             .map(drop)
@@ -153,7 +153,7 @@ impl Store {
 
     /// A card can never be drawn; `code` says why.
     pub async fn delivery_dead(&self, id: &DeliveryId, code: &str, now: Timestamp, entry: Entry) -> Result<(), StoreError> {
-        self.submit(Work::DeliveryDead { id: id.row(), at: now, error: code.to_owned(), event: self.prepare(&entry, now) }).await.map(drop)
+        self.submit(Work::DeliveryDead { id: id.row(), at: now, error: code.to_owned(), event: self.prepare(&entry, now)? }).await.map(drop)
     }
 
     /// The cards of a request.

@@ -3,6 +3,8 @@
 //! Never shows SQL text or a value in `Display`: both may hold what people wrote. The driver's own words are reachable
 //! through `source()` only, for a log line at the boundary.
 
+use crate::domain::audit::NotCanonical;
+
 /// Why the store did not do what it was asked to. Nothing of the job was written, except as `Unavailable` says.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -32,6 +34,9 @@ pub enum StoreError {
     /// A migration failed, or the database was migrated by a later version.
     #[error("the schema of the database could not be brought up to date")]
     Migrate(#[source] Box<sqlx::migrate::MigrateError>),
+    /// An event that the log cannot hold: a mistake in this program, and nothing was written.
+    #[error(transparent)]
+    Event(#[from] NotCanonical),
     /// Anything else that the driver reports.
     #[error("the database refused a statement ({code})")]
     Driver {
@@ -55,6 +60,7 @@ impl StoreError {
             Self::Corrupt { .. } => "corrupt",
             Self::Url(_) => "url",
             Self::Migrate(_) => "migrate",
+            Self::Event(_) => "event",
             Self::Driver { .. } => "driver",
         }
     }

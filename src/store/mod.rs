@@ -131,8 +131,8 @@ impl std::fmt::Debug for StoreOptions {
 struct EventIds(Arc<dyn Random>);
 
 impl EventIds {
-    fn prepare(&self, entry: &Entry, at: Timestamp) -> Prepared {
-        entry.prepare(&EventId::new(at, self.0.bytes()), at)
+    fn prepare(&self, entry: &Entry, at: Timestamp) -> Result<Prepared, StoreError> {
+        Ok(entry.prepare(&EventId::new(at, self.0.bytes()), at)?)
     }
 }
 
@@ -318,7 +318,7 @@ impl Store {
         answer.await.unwrap_or(Err(StoreError::Unavailable { code: "writer_stopped" }))
     }
 
-    fn prepare(&self, entry: &Entry, at: Timestamp) -> Prepared {
+    fn prepare(&self, entry: &Entry, at: Timestamp) -> Result<Prepared, StoreError> {
         self.shared.events.prepare(entry, at)
     }
 

@@ -12,7 +12,7 @@ impl Store {
     /// Makes a policy the active one; `version` is `sha256:` and the hash of the text. Nothing happens, and no event is
     /// written, when it is already.
     pub async fn put_policy(&self, version: &str, text: &str, entry: Option<Entry>, now: Timestamp) -> Result<(), StoreError> {
-        let event = entry.map(|entry| self.prepare(&entry, now));
+        let event = entry.map(|entry| self.prepare(&entry, now)).transpose()?;
         self.submit(Work::PutPolicy { version: version.to_owned(), text: text.to_owned(), instead_of: None, at: now, event })
             .await
             .map(drop)
@@ -27,7 +27,7 @@ impl Store {
         entry: &Entry,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let event = Some(self.prepare(entry, now));
+        let event = Some(self.prepare(entry, now)?);
         let work =
             Work::PutPolicy { version: version.to_owned(), text: text.to_owned(), instead_of: Some(instead_of.to_owned()), at: now, event };
         Ok(!matches!(self.submit(work).await?, Answer::Conflict))

@@ -74,7 +74,7 @@ impl Commit {
     fn into_row(self, store: &Store) -> Result<CommitRow, StoreError> {
         let Self { transition, idempotency, tap, unless_frozen } = self;
         let at = transition.at();
-        let events = transition.events().iter().map(|event| store.prepare(event, at)).collect();
+        let events = transition.events().iter().map(|event| store.prepare(event, at)).collect::<Result<_, _>>()?;
         let request = request_row(transition.after(), idempotency)?;
         let id = request.id.clone();
         let mut row = CommitRow {

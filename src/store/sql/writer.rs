@@ -292,7 +292,9 @@ impl<'b> Batch<'b> {
             Work::FlushRefusals { now } => {
                 let entries = refusals::take_over(conn, *now).await?;
                 let count = entries.len() as u64;
-                self.events.extend(entries.iter().map(|entry| Cow::Owned(self.ids.prepare(entry, *now))));
+                for entry in &entries {
+                    self.events.push(Cow::Owned(self.ids.prepare(entry, *now)?));
+                }
                 return Ok(Answer::Count(count));
             }
             Work::ClaimTaps(claim) => return Ok(Answer::Taps(taps::claim(conn, claim).await?)),
@@ -361,11 +363,11 @@ impl<'b> Batch<'b> {
         match refusals::count(self.conn, key, entry, at).await? {
             Counted::Repeat => return Ok(()),
             Counted::Restarted { earlier_repeats } if earlier_repeats > 0 => {
-                self.events.push(Cow::Owned(self.ids.prepare(&entry.clone().with("repeats", earlier_repeats), at)));
+                self.events.push(Cow::Owned(self.ids.prepare(&entry.clone().with("repeats", earlier_repeats), at)?));
             }
             Counted::First | Counted::Restarted { .. } => {}
         }
-        self.events.push(Cow::Owned(self.ids.prepare(entry, at)));
+        self.events.push(Cow::Owned(self.ids.prepare(entry, at)?));
         Ok(())
     }
 
@@ -383,13 +385,13 @@ impl<'b> Batch<'b> {
         gone.sort_by(|a, b| a.id.cmp(&b.id));
         for client in gone {
             clients::disable(self.conn, &client.id).await?;
-            self.note_client(Kind::ClientChanged, &client.id.clone(), &Client { enabled: false, ..client }, at);
+            self.note_client(Kind::ClientChanged, &client.id.clone(), &Client { enabled: false, ..client }, at)?;
         }
         for (wanted, fresh) in configured {
             let present = stored.remove(&wanted.name);
             let (kind, change) = self.sync_client(wanted, fresh, present, at).await?;
             if let Some((id, client)) = change {
-                self.note_client(kind, &id, &client, at);
+                self.note_client(kind, &id, &client, at)?;
             }
         }
         Ok(())
@@ -433,13 +435,14 @@ impl<'b> Batch<'b> {
     }
 
     /// Scopes and state; the owner is an e-mail address and stays out of the log.
-    fn note_client(&mut self, kind: Kind, id: &ClientId, client: &Client, at: Timestamp) {
+    fn note_client(&mut self, kind: Kind, id: &ClientId, client: &Client, at: Timestamp) -> Result<(), StoreError> {
         let scopes: Vec<String> = client.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
         let entry = Entry::new(kind, Actor::System, None)
             .with("client", id.as_str())
             .with("source", "file")
             .with("scopes", scopes)
             .with("enabled", client.enabled);
-        self.events.push(Cow::Owned(self.ids.prepare(&entry, at)));
+        self.events.push(Cow::Owned(self.ids.prepare(&entry, at)?));
+        Ok(())
     }
 }

@@ -25,6 +25,7 @@ fn rewritten(before: Vec<Sealed>, length: u64, word: &str) -> Vec<Sealed> {
             Entry::new(EventKind::RequestCreated, Actor::System, None)
                 .with("word", word)
                 .prepare(&id, Timestamp::from_millis(0))
+                .unwrap()
                 .seal(&head),
         );
     }
@@ -200,7 +201,7 @@ fn columns_must_say_what_the_bytes_say() {
     let at = Timestamp::from_millis(1_795_174_800_123);
     let (client, request) = (ClientId::new(at, [1; 10]), RequestId::new(at, [2; 10]));
     let entry = Entry::new(EventKind::GrantMinted, Actor::Client(client.clone()), Some(&request)).with("n", 1);
-    let sealed = entry.prepare(&EventId::new(at, [3; 10]), at).seal(&Head::EMPTY);
+    let sealed = entry.prepare(&EventId::new(at, [3; 10]), at).unwrap().seal(&Head::EMPTY);
     let right = Columns {
         at: at.as_millis(),
         kind: "grant.minted",

@@ -87,7 +87,7 @@ fn every_event_of_a_whole_life_stands_in_one_chain_without_a_word_that_must_be_e
     for transition in &transitions {
         check_bytes(transition);
         for event in transition.events() {
-            let sealed = event.prepare(&EventId::new(transition.at(), [0; 10]), transition.at()).seal(&head);
+            let sealed = event.prepare(&EventId::new(transition.at(), [0; 10]), transition.at()).unwrap().seal(&head);
             let value: Value = serde_json::from_str(&sealed.event).unwrap();
             assert_eq!(value["request"], story.request.id().as_str());
             assert_eq!(value["seq"], head.seq + 1);

@@ -42,7 +42,7 @@ const ERASABLE: [&str; 27] = [
 /// The bytes of a transition's events are canonical and hold nothing that must be erasable.
 pub(super) fn check_bytes(transition: &Transition) {
     for event in transition.events() {
-        let sealed = event.prepare(&EventId::new(transition.at(), [1; 10]), transition.at()).seal(&Head::EMPTY);
+        let sealed = event.prepare(&EventId::new(transition.at(), [1; 10]), transition.at()).unwrap().seal(&Head::EMPTY);
         let value: Value = serde_json::from_str(&sealed.event).unwrap();
         assert_eq!(serde_json_canonicalizer::to_string(&value).unwrap(), sealed.event, "not canonical");
         assert_eq!(value["data"], Value::Object(event.data.clone()), "a fact was lost");

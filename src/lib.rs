@@ -10,6 +10,7 @@ pub mod config;
 pub mod directory;
 pub mod domain;
 pub mod engine;
+pub mod fake_slack;
 pub mod http;
 pub mod keys;
 pub mod runtime;

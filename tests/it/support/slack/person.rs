@@ -1,26 +1,25 @@
-//! Owns what a person does in FakeSlack: taps buttons, fills dialogs, and what Slack sends to the app because of it,
-//! signed as Slack signs, or wrongly where a test wants that.
+//! Owns the people of a test: what they do must be possible in Slack, and arrives oddly where a test wants that.
+
+pub(crate) use countersign::fake_slack::person::{Acknowledged, Filled, sign};
 
 use super::FakeSlack;
-use super::model::{Ephemeral, Message, Model, View};
-use countersign::domain::time::Timestamp;
-use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{Value, json};
-use sha2::Sha256;
-use std::collections::BTreeMap;
+use super::model::{Message, View};
+use countersign::fake_slack::person;
+use serde_json::Value;
 
 /// A person of the workspace, or whoever pretends to be one.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
     pub(super) slack: FakeSlack,
-    pub(super) id: String,
+    pub(super) person: person::Person,
 }
 
-/// What the app answered to a callback.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Acknowledged {
-    pub(crate) status: u16,
-    pub(crate) body: String,
+impl std::ops::Deref for Person {
+    type Target = person::Person;
+
+    fn deref(&self) -> &Self::Target {
+        &self.person
+    }
 }
 
 /// How a delivery differs from an honest one.
@@ -34,27 +33,15 @@ pub(crate) struct Oddity {
     pub(crate) changes: Vec<(&'static str, Value)>,
 }
 
-/// Something that was filled into an input.
-#[derive(Debug, Clone)]
-pub(crate) enum Filled {
-    Words(String),
-    Option(String),
-}
-
 impl Person {
     /// Taps a button of a message as it is now.
-    ///
-    /// # Panics
-    /// When the message has no such button any more: nobody could tap it.
     pub(crate) async fn taps(&self, message: &Message, action: &str) -> Acknowledged {
-        let payload = self.tap_payload(message, action);
-        self.slack.deliver(&payload, &Oddity::default()).await
+        self.person.taps(message, action).await.unwrap()
     }
 
     /// The same tap, delivered oddly.
     pub(crate) async fn taps_oddly(&self, message: &Message, action: &str, oddity: &Oddity) -> Acknowledged {
-        let payload = self.tap_payload(message, action);
-        self.slack.deliver(&payload, oddity).await
+        self.slack.deliver(&self.tap_payload(message, action), oddity).await
     }
 
     /// One tap that Slack delivers several times.
@@ -69,114 +56,16 @@ impl Person {
 
     /// The payload of a tap, with a fresh trigger and `response_url`.
     pub(crate) fn tap_payload(&self, message: &Message, action: &str) -> Value {
-        let now = self.slack.now();
-        let mut model = self.slack.lock();
-        let current = model.message(&message.channel, &message.ts).expect("the message was deleted").clone();
-        let blocks = current.blocks.as_array().cloned().unwrap_or_default();
-        let (block_id, button) = blocks
-            .iter()
-            .flat_map(|block| {
-                block["elements"].as_array().into_iter().flatten().map(|element| (block["block_id"].clone(), element.clone()))
-            })
-            .find(|(_, element)| element["action_id"] == action)
-            .unwrap_or_else(|| panic!("no button {action} on {blocks:?}"));
-        let trigger = model.issue_trigger(&self.id, None, now);
-        let hook = model.issue_hook(&self.id, &current.channel, Some(&current.ts), now);
-        let action_ts = model.ts(now);
-        let mut payload = self.common(&model, "block_actions");
-        payload["trigger_id"] = json!(trigger);
-        payload["container"] = json!({"type": "message", "message_ts": current.ts, "channel_id": current.channel, "is_ephemeral": false});
-        payload["channel"] = json!({"id": current.channel, "name": "channel"});
-        payload["message"] = json!({"type": "message", "ts": current.ts, "text": current.text, "blocks": current.blocks});
-        payload["state"] = json!({"values": {}});
-        payload["response_url"] = json!(format!("{}/hook/{hook}", self.slack.origin()));
-        payload["actions"] = json!([{
-            "type": "button", "action_id": action, "block_id": block_id, "value": button["value"], "text": button["text"], "action_ts": action_ts,
-        }]);
-        payload
+        self.person.tap_payload(message, action).unwrap()
     }
 
-    /// The dialog on top of the person's screen.
-    pub(crate) fn view(&self) -> Option<View> {
-        let model = self.slack.lock();
-        model.stacks.get(&self.id).and_then(|stack| stack.last()).and_then(|id| model.views.get(id)).cloned()
-    }
-
-    /// Fills a dialog's inputs, by `action_id`, and submits it. Slack then closes, replaces or corrects the dialog as the app answered.
-    ///
-    /// # Panics
-    /// When a mandatory input is empty or an input is not there: Slack's client would not let it through.
+    /// Fills a dialog's inputs, by `action_id`, and submits it.
     pub(crate) async fn submits(&self, view: &View, filled: &[(&str, Filled)]) -> Acknowledged {
-        let payload = self.submit_payload(view, filled);
-        let answer = self.slack.deliver(&payload, &Oddity::default()).await;
-        self.slack.settle(view, &answer);
-        answer
+        self.person.submits(view, filled).await.unwrap()
     }
 
     /// The payload of a submit.
     pub(crate) fn submit_payload(&self, view: &View, filled: &[(&str, Filled)]) -> Value {
-        let now = self.slack.now();
-        let mut model = self.slack.lock();
-        let filled: BTreeMap<&str, &Filled> = filled.iter().map(|(name, value)| (*name, value)).collect();
-        let mut values = json!({});
-        let mut known = 0;
-        assert!(!view.content["submit"].is_null(), "the dialog has no submit");
-        for block in view.content["blocks"].as_array().into_iter().flatten().filter(|block| block["type"] == "input") {
-            let (element, name) = (&block["element"], block["element"]["action_id"].as_str().unwrap());
-            let state = match filled.get(name) {
-                Some(Filled::Words(words)) => json!({"type": element["type"], "value": words}),
-                Some(Filled::Option(value)) => {
-                    let option = element["options"].as_array().into_iter().flatten().find(|option| option["value"] == value.as_str());
-                    json!({"type": element["type"], "selected_option": option.unwrap_or_else(|| panic!("no option {value}"))})
-                }
-                None if block["optional"] == true => json!({"type": element["type"], "value": null, "selected_option": null}),
-                None => panic!("the input {name} is mandatory"),
-            };
-            known += usize::from(filled.contains_key(name));
-            values[block["block_id"].as_str().unwrap()] = json!({ name: state });
-        }
-        assert_eq!(known, filled.len(), "the dialog has not all of these inputs");
-        let trigger = model.issue_trigger(&self.id, Some(&view.id), now);
-        let mut payload = self.common(&model, "view_submission");
-        let mut shown = model.view_json(view);
-        shown["state"] = json!({ "values": values });
-        payload["trigger_id"] = json!(trigger);
-        payload["view"] = shown;
-        payload["response_urls"] = json!([]);
-        payload
+        self.person.submit_payload(view, filled).unwrap()
     }
-
-    /// Private sentences that this person was told in channels.
-    pub(crate) fn told(&self) -> Vec<Ephemeral> {
-        self.slack.lock().ephemerals.iter().filter(|told| told.user == self.id).cloned().collect()
-    }
-
-    /// Direct messages from the app.
-    pub(crate) fn direct_messages(&self) -> Vec<Message> {
-        self.slack.lock().channels.get(&format!("D{}", &self.id[1..])).map(|channel| channel.messages.clone()).unwrap_or_default()
-    }
-
-    fn common(&self, model: &Model, kind: &str) -> Value {
-        let user = model.users.get(&self.id);
-        let name = user.and_then(|user| user["name"].as_str()).unwrap_or("somebody");
-        let home = user.and_then(|user| user["team_id"].as_str()).unwrap_or(&model.team);
-        let enterprise = model.enterprise.as_ref().map(|id| json!({"id": id, "name": "Acme"}));
-        let team = json!({"id": model.team, "domain": "acme", "enterprise_id": model.enterprise, "enterprise_name": "Acme"});
-        json!({
-            "type": kind, "api_app_id": model.app, "token": "legacy",
-            "user": {"id": self.id, "username": name, "name": name, "team_id": home},
-            // An org-wide install has no team of its own.
-            "team": if model.org_wide { Value::Null } else { team },
-            "enterprise": enterprise, "is_enterprise_install": model.org_wide,
-        })
-    }
-}
-
-/// The two headers that Slack signs with.
-pub(crate) fn sign(secret: &str, body: &str, at: Timestamp) -> [(&'static str, String); 2] {
-    let seconds = at.as_seconds();
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(format!("v0:{seconds}:{body}").as_bytes());
-    let hex = mac.finalize().into_bytes().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    [("x-slack-signature", format!("v0={hex}")), ("x-slack-request-timestamp", seconds.to_string())]
 }

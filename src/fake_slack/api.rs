@@ -4,12 +4,12 @@
 
 use super::blocks;
 use super::model::{Channel, Ephemeral, HOOK_LIFE, HOOK_USES, Message, Model, TRIGGER_LIFE, View};
-use countersign::domain::time::Timestamp;
+use crate::domain::time::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// `{"ok":false,"error":…}`, with more members where Slack gives them.
 #[derive(Debug)]
-pub(crate) struct Refusal(pub(crate) String, pub(crate) Value);
+pub(super) struct Refusal(pub(super) String, pub(super) Value);
 
 type Answer = Result<Value, Refusal>;
 
@@ -22,7 +22,7 @@ fn invalid<T>(code: &str, faults: &[String]) -> Result<T, Refusal> {
 }
 
 /// Answers a call.
-pub(crate) fn call(model: &mut Model, method: &str, args: &Map<String, Value>, token: Option<&str>, now: Timestamp) -> Answer {
+pub(super) fn call(model: &mut Model, method: &str, args: &Map<String, Value>, token: Option<&str>, now: Timestamp) -> Answer {
     let Some(token) = token else { return no("not_authed") };
     if token != model.token {
         return no("invalid_auth");
@@ -83,7 +83,7 @@ pub(crate) fn call(model: &mut Model, method: &str, args: &Map<String, Value>, t
 }
 
 /// A message to a `response_url`. Answers the HTTP status and body.
-pub(crate) fn hook(model: &mut Model, id: &str, body: &Value, now: Timestamp) -> (u16, String) {
+pub(super) fn hook(model: &mut Model, id: &str, body: &Value, now: Timestamp) -> (u16, String) {
     let Some(hook) = model.hooks.get_mut(id) else { return (404, "expired_url".to_owned()) };
     if now.as_millis() - hook.issued > HOOK_LIFE || hook.uses >= HOOK_USES {
         return (404, "used_url".to_owned());
@@ -266,7 +266,7 @@ fn update_view(model: &mut Model, args: &Map<String, Value>) -> Answer {
 }
 
 /// Puts other content into an open dialog.
-pub(crate) fn replace(model: &mut Model, view: &mut View, content: Value) {
+pub(super) fn replace(model: &mut Model, view: &mut View, content: Value) {
     view.content = content;
     view.hash = format!("h{:016x}", model.serial());
     model.views.insert(view.id.clone(), view.clone());

@@ -6,19 +6,19 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Characters of all texts of a message, above which Slack refuses it (seen by others, not documented).
-pub(crate) const TOTAL: usize = 13_200;
+pub(super) const TOTAL: usize = 13_200;
 
 const MESSAGE_TYPES: [&str; 12] =
     ["actions", "context", "context_actions", "divider", "file", "header", "image", "markdown", "rich_text", "section", "table", "video"];
 const MODAL_TYPES: [&str; 9] = ["actions", "context", "divider", "header", "image", "input", "rich_text", "section", "video"];
 
 /// What is wrong with the blocks of a message; empty: nothing.
-pub(crate) fn message_faults(blocks: &Value) -> Vec<String> {
+pub(super) fn message_faults(blocks: &Value) -> Vec<String> {
     faults(blocks, 50, &MESSAGE_TYPES)
 }
 
 /// What is wrong with a modal; empty: nothing.
-pub(crate) fn modal_faults(view: &Value) -> Vec<String> {
+pub(super) fn modal_faults(view: &Value) -> Vec<String> {
     let mut found = faults(&view["blocks"], 100, &MODAL_TYPES);
     if view["type"] != "modal" {
         found.push("type must be modal".to_owned());
@@ -42,7 +42,7 @@ pub(crate) fn modal_faults(view: &Value) -> Vec<String> {
 }
 
 /// The characters that Slack adds up.
-pub(crate) fn total(value: &Value) -> usize {
+pub(super) fn total(value: &Value) -> usize {
     match value {
         Value::Object(object) => object
             .iter()

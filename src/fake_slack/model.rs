@@ -1,105 +1,150 @@
 //! Owns FakeSlack's memory: a workspace with its app, people, channels, messages, dialogs and one-off permissions.
 //!
-//! Never speaks HTTP; `api` moves it, the test looks at it.
+//! Never speaks HTTP; `api` moves it; the page of the demo and the tests look at it.
 
-use countersign::domain::time::Timestamp;
+use crate::domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// How long a trigger is good.
-pub(crate) const TRIGGER_LIFE: i64 = 3_000;
-/// How long and how often a `response_url` is good.
-pub(crate) const HOOK_LIFE: i64 = 30 * 60 * 1_000;
-pub(crate) const HOOK_USES: u32 = 5;
+/// How long a trigger is good, in milliseconds.
+pub const TRIGGER_LIFE: i64 = 3_000;
+/// How long a `response_url` is good, in milliseconds.
+pub const HOOK_LIFE: i64 = 30 * 60 * 1_000;
+/// How often a `response_url` is good.
+pub const HOOK_USES: u32 = 5;
 
 /// The app's scopes in `manifests/slack/app.yaml`.
-pub(crate) const SCOPES: [&str; 7] =
+pub const SCOPES: [&str; 7] =
     ["channels:read", "chat:write", "chat:write.public", "groups:read", "im:write", "users:read", "users:read.email"];
 
+/// The workspace.
 #[derive(Debug, Clone)]
-pub(crate) struct Model {
-    pub(crate) team: String,
+pub struct Model {
+    /// Id of the workspace.
+    pub team: String,
     /// Enterprise Grid: the organisation, and whether the app is installed for all of it.
-    pub(crate) enterprise: Option<String>,
-    pub(crate) org_wide: bool,
-    pub(crate) app: String,
-    pub(crate) bot_user: String,
-    pub(crate) bot: String,
-    pub(crate) token: String,
+    pub enterprise: Option<String>,
+    pub org_wide: bool,
+    /// Id of the app.
+    pub app: String,
+    /// The app's account.
+    pub bot_user: String,
+    /// The app's bot id.
+    pub bot: String,
+    /// The one bot token that is accepted.
+    pub token: String,
     /// `token_revoked`, `account_inactive`, …: every call is answered so.
-    pub(crate) token_error: Option<String>,
-    pub(crate) scopes: BTreeSet<String>,
-    pub(crate) users: BTreeMap<String, Value>,
-    pub(crate) channels: BTreeMap<String, Channel>,
-    pub(crate) triggers: HashMap<String, Trigger>,
-    pub(crate) hooks: HashMap<String, Hook>,
-    pub(crate) views: BTreeMap<String, View>,
+    pub token_error: Option<String>,
+    /// What the app may do.
+    pub scopes: BTreeSet<String>,
+    /// People by id, as `users.info` shows them.
+    pub users: BTreeMap<String, Value>,
+    /// Channels and direct messages by id.
+    pub channels: BTreeMap<String, Channel>,
+    /// Permissions to open a dialog, by `trigger_id`.
+    pub triggers: HashMap<String, Trigger>,
+    /// The `response_url`s, by their last part.
+    pub hooks: HashMap<String, Hook>,
+    /// Dialogs by id, closed ones too.
+    pub views: BTreeMap<String, View>,
     /// Dialogs that a person has open, the top one last.
-    pub(crate) stacks: BTreeMap<String, Vec<String>>,
+    pub stacks: BTreeMap<String, Vec<String>>,
     /// Private messages in channels: who sees them, and what.
-    pub(crate) ephemerals: Vec<Ephemeral>,
+    pub ephemerals: Vec<Ephemeral>,
     /// At most one message per second and channel, as Slack has it; else 429.
-    pub(crate) paced: bool,
+    pub paced: bool,
     serial: u64,
 }
 
+/// A channel or a direct message.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Channel {
-    pub(crate) record: Value,
-    pub(crate) members: BTreeSet<String>,
-    pub(crate) messages: Vec<Message>,
-    pub(crate) last_post: Option<i64>,
+pub struct Channel {
+    /// As `conversations.info` shows it.
+    pub record: Value,
+    /// Ids of the people in it, the app's account too.
+    pub members: BTreeSet<String>,
+    /// The oldest first.
+    pub messages: Vec<Message>,
+    /// When something was posted last, in milliseconds.
+    pub last_post: Option<i64>,
 }
 
 /// A message as people see it now.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Message {
-    pub(crate) channel: String,
-    pub(crate) ts: String,
-    pub(crate) thread_ts: Option<String>,
-    pub(crate) text: String,
-    pub(crate) blocks: Value,
-    pub(crate) edits: u32,
+pub struct Message {
+    /// Id of the channel.
+    pub channel: String,
+    /// Its time, which is its name in the channel.
+    pub ts: String,
+    /// The message whose thread it belongs to.
+    pub thread_ts: Option<String>,
+    /// What notifications show.
+    pub text: String,
+    /// Null, or a list.
+    pub blocks: Value,
+    /// How often it was changed.
+    pub edits: u32,
 }
 
+/// A message in a channel that one person sees.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Ephemeral {
-    pub(crate) channel: String,
-    pub(crate) user: String,
-    pub(crate) text: String,
+pub struct Ephemeral {
+    /// Id of the channel.
+    pub channel: String,
+    /// Who sees it.
+    pub user: String,
+    /// What it says.
+    pub text: String,
 }
 
+/// The permission to open one dialog.
 #[derive(Debug, Clone)]
-pub(crate) struct Trigger {
-    pub(crate) user: String,
-    pub(crate) issued: i64,
-    pub(crate) used: bool,
+pub struct Trigger {
+    /// Who acted.
+    pub user: String,
+    /// When, in milliseconds.
+    pub issued: i64,
+    /// A dialog was opened with it.
+    pub used: bool,
     /// Comes from within this dialog, so that another may be pushed onto it.
-    pub(crate) view: Option<String>,
+    pub view: Option<String>,
 }
 
+/// The permission to answer a tap privately.
 #[derive(Debug, Clone)]
-pub(crate) struct Hook {
-    pub(crate) user: String,
-    pub(crate) channel: String,
-    pub(crate) message: Option<String>,
-    pub(crate) issued: i64,
-    pub(crate) uses: u32,
+pub struct Hook {
+    /// Who acted.
+    pub user: String,
+    /// Where.
+    pub channel: String,
+    /// On which message.
+    pub message: Option<String>,
+    /// When, in milliseconds.
+    pub issued: i64,
+    /// How often it was used.
+    pub uses: u32,
 }
 
 /// A dialog.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct View {
-    pub(crate) id: String,
-    pub(crate) user: String,
-    pub(crate) hash: String,
-    pub(crate) content: Value,
-    pub(crate) root: String,
-    pub(crate) previous: Option<String>,
+pub struct View {
+    /// `V…`
+    pub id: String,
+    /// Whose screen it is on.
+    pub user: String,
+    /// Changes with the content.
+    pub hash: String,
+    /// What the app sent.
+    pub content: Value,
+    /// The first one of the stack.
+    pub root: String,
+    /// The one below.
+    pub previous: Option<String>,
 }
 
 impl Model {
-    pub(crate) fn new() -> Self {
+    /// An empty workspace with the app installed.
+    pub(super) fn new() -> Self {
         Self {
             team: "T0ACME".to_owned(),
             enterprise: None,
@@ -123,7 +168,7 @@ impl Model {
     }
 
     /// A full member of the workspace, with every flag that Slack sends for one.
-    pub(crate) fn add_user(&mut self, id: &str, email: &str) {
+    pub fn add_user(&mut self, id: &str, email: &str) {
         let name = email.split('@').next().unwrap_or(email);
         let record = json!({
             "id": id, "team_id": self.team, "name": name, "real_name": name, "deleted": false, "tz": "Europe/Berlin",
@@ -135,7 +180,7 @@ impl Model {
     }
 
     /// A public channel with the bot in it.
-    pub(crate) fn add_channel(&mut self, id: &str) {
+    pub fn add_channel(&mut self, id: &str) {
         let record = json!({
             "id": id, "name": id.to_lowercase(), "is_channel": true, "is_group": false, "is_im": false, "is_private": false, "is_archived": false,
             "is_ext_shared": false, "is_pending_ext_shared": false, "is_shared": false, "is_org_shared": false, "context_team_id": self.team,
@@ -145,7 +190,7 @@ impl Model {
     }
 
     /// The conversation that an id leads to: a person's id opens the direct message with them.
-    pub(crate) fn conversation(&mut self, id: &str) -> Option<String> {
+    pub fn conversation(&mut self, id: &str) -> Option<String> {
         if self.channels.contains_key(id) {
             return Some(id.to_owned());
         }
@@ -160,28 +205,32 @@ impl Model {
         Some(direct)
     }
 
-    pub(crate) fn message(&self, channel: &str, ts: &str) -> Option<&Message> {
+    /// A message by its channel and time.
+    pub fn message(&self, channel: &str, ts: &str) -> Option<&Message> {
         self.channels.get(channel)?.messages.iter().find(|message| message.ts == ts)
     }
 
     /// A number that no other thing of this workspace has.
-    pub(crate) fn serial(&mut self) -> u64 {
+    pub fn serial(&mut self) -> u64 {
         self.serial += 1;
         self.serial
     }
 
-    pub(crate) fn ts(&mut self, now: Timestamp) -> String {
+    /// A time that no other message has.
+    pub fn ts(&mut self, now: Timestamp) -> String {
         format!("{}.{:06}", now.as_seconds(), self.serial())
     }
 
-    pub(crate) fn issue_trigger(&mut self, user: &str, view: Option<&str>, now: Timestamp) -> String {
+    /// A `trigger_id` for what this person does, from within a dialog or not.
+    pub fn issue_trigger(&mut self, user: &str, view: Option<&str>, now: Timestamp) -> String {
         let id = format!("{}.{}.{:032x}", self.serial(), now.as_millis(), self.serial());
         let trigger = Trigger { user: user.to_owned(), issued: now.as_millis(), used: false, view: view.map(str::to_owned) };
         self.triggers.insert(id.clone(), trigger);
         id
     }
 
-    pub(crate) fn issue_hook(&mut self, user: &str, channel: &str, message: Option<&str>, now: Timestamp) -> String {
+    /// The last part of a `response_url` for what this person does.
+    pub fn issue_hook(&mut self, user: &str, channel: &str, message: Option<&str>, now: Timestamp) -> String {
         let serial = self.serial();
         let id = format!("{}-{serial:024x}", self.team);
         let hook = Hook {
@@ -196,7 +245,7 @@ impl Model {
     }
 
     /// A dialog as Slack's API and callbacks show it.
-    pub(crate) fn view_json(&self, view: &View) -> Value {
+    pub fn view_json(&self, view: &View) -> Value {
         let mut shown = view.content.clone();
         for (name, value) in [
             ("id", json!(view.id)),

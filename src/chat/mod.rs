@@ -236,8 +236,11 @@ pub trait ChatPlatform: Send + Sync + fmt::Debug {
     /// `slack`, as it stands in deliveries and taps.
     fn id(&self) -> &'static str;
 
-    /// Takes the next place for a message to a conversation. `Err`: not before that instant, and nothing was taken.
-    fn place(&self, channel: &str, now: Timestamp) -> Result<(), Timestamp>;
+    /// Takes the place of `delivery` for a message to a conversation. `Err`: not before that instant, for which its place is kept.
+    fn place(&self, channel: &str, delivery: &str, now: Timestamp) -> Result<(), Timestamp>;
+
+    /// The platform answered `delivery` that the conversation must wait until then.
+    fn hold(&self, channel: &str, delivery: &str, until: Timestamp, now: Timestamp);
 
     /// Posts a card. Calling it twice posts twice.
     fn post<'a>(&'a self, channel: &'a str, card: &'a Card) -> Pending<'a, Result<Posted, DeliveryError>>;

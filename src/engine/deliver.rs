@@ -45,8 +45,8 @@ impl Engine {
         let Some(platform) = self.platform(&delivery.platform) else {
             return self.bury(&delivery, "platform_not_configured").await;
         };
-        if let Err(free_at) = platform.place(&delivery.channel, now) {
-            return Ok(self.store.delivery_later(&delivery.id, free_at).await?);
+        if let Err(place) = platform.place(&delivery.channel, &delivery.id.0, now) {
+            return Ok(self.store.delivery_later(&delivery.id, place).await?);
         }
         let Some(request) = self.store.request(&delivery.request).await? else {
             return self.bury(&delivery, "request_gone").await;
@@ -60,7 +60,12 @@ impl Engine {
             Ok(posted) => self.sent(&delivery, &request, posted).await,
             Err(DeliveryError::CardGone) => Ok(self.store.delivery_repost(&delivery.id, now).await?),
             Err(DeliveryError::Permanent { code }) => self.bury(&delivery, &code).await,
-            Err(DeliveryError::Retry { after, code }) => self.retry(&delivery, after, &code, now).await,
+            Err(DeliveryError::Retry { after, code }) => {
+                if let Some(after) = after {
+                    platform.hold(&delivery.channel, &delivery.id.0, now.plus(after), now);
+                }
+                self.retry(&delivery, after, &code, now).await
+            }
         }
     }
 

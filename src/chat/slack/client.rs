@@ -341,8 +341,12 @@ impl ChatPlatform for Slack {
         "slack"
     }
 
-    fn place(&self, channel: &str, now: Timestamp) -> Result<(), Timestamp> {
-        self.pacer.take(channel, now)
+    fn place(&self, channel: &str, delivery: &str, now: Timestamp) -> Result<(), Timestamp> {
+        self.pacer.take(channel, delivery, now)
+    }
+
+    fn hold(&self, channel: &str, delivery: &str, until: Timestamp, now: Timestamp) {
+        self.pacer.hold(channel, delivery, until, now);
     }
 
     fn post<'a>(&'a self, channel: &'a str, card: &'a Card) -> Pending<'a, Result<Posted, DeliveryError>> {

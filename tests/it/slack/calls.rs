@@ -243,7 +243,9 @@ async fn the_token_tells_who_it_is_and_what_it_may() {
 async fn a_channel_gets_one_message_per_second() {
     let world = World::start().await;
     let now = world.clock.now();
-    assert_eq!(world.slack.place("C0PROD", now), Ok(()));
-    assert_eq!(world.slack.place("C0PROD", now), Err(now.plus(Duration::from_secs(1))));
-    assert_eq!(world.slack.place("C0ELSE", now), Ok(()));
+    assert_eq!(world.slack.place("C0PROD", "1", now), Ok(()));
+    assert_eq!(world.slack.place("C0PROD", "2", now), Err(now.plus(Duration::from_secs(1))));
+    assert_eq!(world.slack.place("C0ELSE", "3", now), Ok(()));
+    world.slack.hold("C0ELSE", "4", now.plus(Duration::from_secs(30)), now);
+    assert_eq!(world.slack.place("C0ELSE", "4", now), Err(now.plus(Duration::from_secs(30))));
 }

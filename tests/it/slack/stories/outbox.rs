@@ -2,10 +2,12 @@
 //! what a dead server had in hand is done by another.
 
 use super::{asked, buttons, card, card_when, comments, is_quiet, judged, messages, refusals, shown, told};
-use crate::support::app::{CHANNEL, TestApp, export};
+use crate::support::app::{CHANNEL, Options, POLICY, TestApp, export};
+use crate::support::clock::TestClock;
 use crate::support::db::both_databases;
 use crate::support::slack::Fault;
 use countersign::chat::slack::payload::Interaction;
+use countersign::domain::ask::Ask;
 use countersign::domain::time::Clock as _;
 use countersign::engine::deliver::LEASE;
 use serde_json::{Value, json};
@@ -125,6 +127,50 @@ both_databases! {
             app.clock.advance(Duration::from_secs(1));
         }
         assert_eq!(app.slack.calls("chat.postMessage").len(), 4, "Slack never had to refuse one");
+        app.finish().await;
+    }
+
+    async fn a_backlog_is_put_in_order_once_and_holds_up_no_other_channel(database: TestDatabase) {
+        const CARDS: usize = 40;
+        let policy = format!(
+            "{POLICY}\n[routes.other]\nslack = [\"C0OTHER\"]\nseats = [{{ group = \"security\" }}]\n\n[[rule]]\nid = \"other\"\neffect = \"review\"\n\
+             match = {{ action = \"other.*\" }}\nroute = \"other\"\n"
+        );
+        let app = TestApp::with(database, Options { policy, ..Options::default() }).await;
+        app.slack.change(|model| {
+            model.add_channel("C0OTHER");
+            model.paced = true;
+        });
+        // A replica an hour ahead: what it writes is due for nobody else, so every step is the test's.
+        let clock = TestClock::new();
+        clock.advance(Duration::from_hours(1));
+        let replica = app.replica(clock.clone()).await.engine;
+        let agent = replica.store.client_by_name("agent").await.unwrap().unwrap();
+        let ask = Ask::from_value(&export()).unwrap();
+        for _ in 0..CARDS {
+            replica.open(&agent, ask.clone(), None).await.unwrap();
+        }
+        let steps = async || {
+            let mut rows = 0;
+            loop {
+                match replica.deliver_due("test").await.unwrap() {
+                    0 => return rows,
+                    handled => rows += handled,
+                }
+            }
+        };
+        assert_eq!(steps().await, CARDS, "each is looked at once: the first goes, the others know their place");
+        let other = Ask { action: "other.export".to_owned(), ..ask };
+        replica.open(&agent, other, None).await.unwrap();
+        assert_eq!(steps().await, 1);
+        assert_eq!((app.slack.messages(CHANNEL).len(), app.slack.messages("C0OTHER").len()), (1, 1), "another channel does not wait");
+        for sent in 2..=CARDS {
+            clock.advance(Duration::from_secs(1));
+            app.clock.advance(Duration::from_secs(1));
+            assert_eq!(steps().await, 1, "nobody but the one whose turn it is");
+            assert_eq!(app.slack.messages(CHANNEL).len(), sent);
+        }
+        assert_eq!(app.slack.calls("chat.postMessage").len(), CARDS + 1, "Slack never had to refuse one");
         app.finish().await;
     }
 

@@ -82,6 +82,20 @@ fn no_page_points_at_a_file_that_is_not_there() {
 }
 
 #[test]
+fn the_book_has_every_page_once() {
+    let summary = text("docs/SUMMARY.md");
+    let mut listed: Vec<PathBuf> =
+        summary.split("](").skip(1).map(|link| Path::new("docs").join(link.split(')').next().unwrap())).collect();
+    let mut pages = tracked(".md");
+    pages.retain(|page| {
+        page.starts_with("docs") && !["docs/SUMMARY.md", "docs/adr/0000-template.md"].iter().any(|other| page == Path::new(other))
+    });
+    listed.sort();
+    pages.sort();
+    assert_eq!(listed, pages);
+}
+
+#[test]
 fn the_two_commands_of_the_readme_exist() {
     let readme = text("README.md");
     for command in ["cargo run --release -- demo", "./tests/run"] {

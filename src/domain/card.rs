@@ -225,11 +225,10 @@ impl Card {
     pub fn of(request: &Request, around: &Surroundings, now: Timestamp) -> Self {
         let asked = request.asked();
         let ask = &asked.ask;
-        let shown = mask::mask_parameters(request.parameters(), &ask.sensitive);
+        let shown = request.masked(request.parameters());
         let mut masking = Masking { count: shown.count };
-        let changes = request
-            .final_parameters()
-            .map_or_else(Vec::new, |_| edit::diff(&mask::mask_parameters(&ask.parameters, &ask.sensitive).value, &shown.value));
+        let changes =
+            request.final_parameters().map_or_else(Vec::new, |_| edit::diff(&request.masked(&ask.parameters).value, &shown.value));
         let mut context = ask.context.clone().unwrap_or_default();
         let source = masking.member(&mut context, "source");
         let data_scope = masking.member(&mut context, "data_scope");
@@ -370,7 +369,7 @@ impl Masking {
     }
 
     fn object(&mut self, object: &Map<String, Value>) -> Map<String, Value> {
-        let masked = mask::mask_parameters(object, &[]);
+        let masked = mask::mask_object(object);
         self.count += masked.count;
         masked.value
     }

@@ -4,7 +4,7 @@
 
 use crate::domain::audit::hex;
 use crate::domain::ids::ClientId;
-use crate::domain::json::canonical_of;
+use crate::domain::json::{canonical, canonical_of};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -97,11 +97,21 @@ pub fn digest(
 /// A commitment to a text under a key that can be erased: `hmac-sha256:` and 64 lower hex characters.
 /// This is how free text enters the audit log.
 #[must_use]
-#[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "HMAC takes keys of any length (RFC 2104 §3)")]
 pub fn commitment(key: &[u8], text: &str) -> String {
+    format!("hmac-sha256:{}", hex(&keyed(key, text.as_bytes())))
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104 §3)")]
+fn keyed(key: &[u8], bytes: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
-    mac.update(text.as_bytes());
-    format!("hmac-sha256:{}", hex(&mac.finalize().into_bytes()))
+    mac.update(bytes);
+    mac.finalize().into_bytes().into()
+}
+
+/// A short hash of a value, 12 hex characters, that cannot be guessed without the request's nonce.
+#[must_use]
+pub fn fingerprint(nonce: Nonce, value: &Value) -> String {
+    hex(&keyed(nonce.as_bytes(), &canonical(value))[..6])
 }
 
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {

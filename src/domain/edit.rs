@@ -5,7 +5,7 @@
 
 use crate::domain::field_error::{FieldError, push_pointer};
 use crate::domain::json::{self, same};
-use crate::domain::mask::{MASK, Masked};
+use crate::domain::mask::{Masked, stands_for_another};
 use crate::domain::reader::{Errors, Reader, Text, integer, kind, nearest};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -339,8 +339,8 @@ fn diff_values(before: Option<&Value>, after: Option<&Value>, at: String, change
 }
 
 /// Puts the originals back into what a reviewer returned. A reviewer sees masked values only: one that comes back
-/// exactly as shown stands for its original; any other value in its place, its removal, and a mask written where
-/// none was shown are refused.
+/// exactly as shown stands for its original, and so does the absence of a hidden one; any other value in its place, its
+/// removal, and a mask written where none was shown are refused.
 pub fn unmask(original: &Map<String, Value>, shown: &Masked, edited: &Map<String, Value>) -> Result<Map<String, Value>, Vec<FieldError>> {
     let errors = Errors::default();
     let original = Value::Object(original.clone());
@@ -352,9 +352,22 @@ pub fn unmask(original: &Map<String, Value>, shown: &Masked, edited: &Map<String
             _ => errors.push(pointer.clone(), "is masked: return it exactly as shown; it cannot be changed or removed"),
         }
     }
+    for pointer in &shown.hidden {
+        let (parent, name) = pointer.rsplit_once('/').unwrap_or_default();
+        let name = name.replace("~1", "/").replace("~0", "~");
+        match (original.pointer(pointer), result.pointer_mut(parent).and_then(Value::as_object_mut)) {
+            (Some(_), Some(members)) if members.contains_key(&name) => {
+                errors.push(pointer.clone(), "is hidden: leave it out; it cannot be changed");
+            }
+            (Some(secret), Some(members)) => {
+                members.insert(name, secret.clone());
+            }
+            _ => errors.push(parent, "holds a hidden value: it cannot be removed or replaced"),
+        }
+    }
     let mut written = Vec::new();
     find_masks(&result, &original, String::new(), &mut written);
-    for pointer in written.into_iter().filter(|pointer| !shown.pointers.contains(pointer)) {
+    for pointer in written.into_iter().filter(|pointer| !shown.pointers.contains(pointer) && !shown.hidden.contains(pointer)) {
         errors.push(pointer, "holds the text that stands for a masked value; write the value that is meant");
     }
     match result {
@@ -366,7 +379,7 @@ pub fn unmask(original: &Map<String, Value>, shown: &Masked, edited: &Map<String
 /// Pointers of values that carry the mask's text although the original at that place does not.
 fn find_masks(value: &Value, original: &Value, at: String, found: &mut Vec<String>) {
     match value {
-        Value::String(text) if text.contains(MASK) && original.pointer(&at).is_none_or(|before| before != value) => found.push(at),
+        Value::String(text) if stands_for_another(text) && original.pointer(&at).is_none_or(|before| before != value) => found.push(at),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 find_masks(item, original, format!("{at}/{index}"), found);
@@ -375,7 +388,7 @@ fn find_masks(value: &Value, original: &Value, at: String, found: &mut Vec<Strin
         Value::Object(members) => {
             for (name, member) in members {
                 let pointer = push_pointer(&at, name);
-                if name.contains(MASK) {
+                if stands_for_another(name) {
                     found.push(pointer.clone());
                 }
                 find_masks(member, original, pointer, found);

@@ -8,9 +8,7 @@ use super::{Engine, Failure};
 use crate::directory::Identity;
 use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::digest::Digest;
-use crate::domain::edit;
 use crate::domain::ids::{PersonId, RequestId, ReviewId};
-use crate::domain::mask;
 use crate::domain::person::{Person, Via};
 use crate::domain::policy::{self, Evaluation, Facts, History, PersonFacts, Policy};
 use crate::domain::request::{Act, Decision, Event, Recheck, Refused, Request, State, Transition};
@@ -165,8 +163,7 @@ impl Engine {
                     .parameters
                     .as_ref()
                     .ok_or_else(|| Failure::invalid("parameters_required", "/parameters", "is required to edit"))?;
-                let shown = mask::mask_parameters(request.parameters(), &request.asked().ask.sensitive);
-                let parameters = edit::unmask(request.parameters(), &shown, edited).map_err(Refused::EditOutOfBounds)?;
+                let parameters = request.unmask(edited).map_err(Refused::EditOutOfBounds)?;
                 let evaluation = self.evaluate_edit(request, &parameters, owner, behalf).await?;
                 let requirements = present.stricter(&evaluation.requirements);
                 Ok((Act::Edit { digest, parameters, evaluation: Box::new(evaluation) }, requirements))

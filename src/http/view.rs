@@ -200,11 +200,11 @@ impl RequestView {
         let ask = &asked.ask;
         let full = reader == Reader::Requester;
         let shown = |parameters: &Map<String, Value>| {
-            if full { parameters.clone() } else { mask::mask_parameters(parameters, &ask.sensitive).value }
+            if full { parameters.clone() } else { request.masked(parameters).value }
         };
         let text = |text: &Option<String>| text.as_deref().map(|text| if full { text.to_owned() } else { mask::mask_text(text).0 });
         let free = |object: &Option<Map<String, Value>>| {
-            object.as_ref().map(|object| if full { object.clone() } else { mask::mask_parameters(object, &[]).value })
+            object.as_ref().map(|object| if full { object.clone() } else { mask::mask_object(object).value })
         };
         let this = format!("{public_url}/v1/requests/{}", request.id());
         let decided = request.decided();

@@ -1,7 +1,8 @@
 //! Owns the examples and the traps of the parent module; never needs more than its public face.
 
 use super::*;
-use crate::domain::mask::mask_parameters;
+use crate::domain::digest::Nonce;
+use crate::domain::mask::{MASK, Mask, MaskMode, mask_parameters};
 use serde_json::json;
 
 fn map(value: Value) -> Map<String, Value> {
@@ -147,7 +148,7 @@ fn differences_are_told_at_their_place() {
 #[test]
 fn a_masked_value_returned_as_shown_stands_for_its_original() {
     let original = map(json!({"password": "hunter2", "url": "postgres://app:s3cret@db/x", "rows": 1, "list": [{"token": "t-1"}]}));
-    let shown = mask_parameters(&original, &[]);
+    let shown = mask_parameters(&original, &[], &[], Nonce::new([7; 16]));
     assert_eq!(shown.count, 3);
 
     let mut edited = shown.value.clone();
@@ -174,6 +175,40 @@ fn a_masked_value_returned_as_shown_stands_for_its_original() {
     let mut edited = shown.value.clone();
     edited.remove("password");
     assert_eq!(pointers(unmask(&original, &shown, &edited)), ["/password"]);
+}
+
+#[test]
+fn what_the_policy_hides_or_hashes_comes_back_as_its_original() {
+    let original = map(json!({"a/b": "secret", "in": {"iban": "x", "n": 1}, "list": [{"iban": "y"}, {"iban": "z"}], "to": "s3://x"}));
+    let mask = |path: &str, mode| Mask { path: path.to_owned(), mode };
+    let masks =
+        [mask("/a~1b", MaskMode::Hide), mask("/*/iban", MaskMode::Hide), mask("/list/*/iban", MaskMode::Hide), mask("/to", MaskMode::Hash)];
+    let shown = mask_parameters(&original, &[], &masks, Nonce::new([7; 16]));
+    assert_eq!(shown.count, 5);
+    let hash = shown.value["to"].clone();
+    assert_eq!(Value::Object(shown.value.clone()), json!({"in": {"n": 1}, "list": [{}, {}], "to": hash}));
+
+    let edited = json!({"in": {"n": 2}, "list": [{}, {}, {"new": 1}], "to": hash});
+    assert_eq!(
+        Value::Object(unmask(&original, &shown, &map(edited)).unwrap()),
+        json!({"a/b": "secret", "in": {"iban": "x", "n": 2}, "list": [{"iban": "y"}, {"iban": "z"}, {"new": 1}], "to": "s3://x"})
+    );
+
+    for (edited, pointer) in [
+        (json!({"a/b": "guess", "in": {"n": 1}, "list": [{}, {}], "to": hash}), "/a~1b"),
+        (json!({"a/b": "secret", "in": {"n": 1}, "list": [{}, {}], "to": hash}), "/a~1b"),
+        (json!({"a/b": MASK, "in": {"n": 1}, "list": [{}, {}], "to": hash}), "/a~1b"),
+        (json!({"in": {"iban": null, "n": 1}, "list": [{}, {}], "to": hash}), "/in/iban"),
+        (json!({"list": [{}, {}], "to": hash}), "/in"),
+        (json!({"in": 1, "list": [{}, {}], "to": hash}), "/in"),
+        (json!({"in": {"n": 1}, "list": [{}], "to": hash}), "/list/1"),
+        (json!({"in": {"n": 1}, "list": [{}, {}], "to": MASK}), "/to"),
+        (json!({"in": {"n": 1}, "list": [{}, {}], "to": "s3://x"}), "/to"),
+        (json!({"in": {"n": hash}, "list": [{}, {}], "to": hash}), "/in/n"),
+        (json!({"in": {"n": "•••• hash 000000000000"}, "list": [{}, {}], "to": hash}), "/in/n"),
+    ] {
+        assert_eq!(pointers(unmask(&original, &shown, &map(edited.clone()))), [pointer], "{edited}");
+    }
 }
 
 #[test]

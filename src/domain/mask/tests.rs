@@ -11,6 +11,17 @@ fn map(value: Value) -> Map<String, Value> {
     }
 }
 
+fn mask_parameters(parameters: &Map<String, Value>, sensitive: &[String]) -> Masked {
+    super::mask_parameters(parameters, sensitive, &[], Nonce::new([7; 16]))
+}
+
+/// The parameters as they are shown where a policy says these things about places.
+fn by_policy(parameters: &Value, sensitive: &[&str], masks: &[(&str, MaskMode)]) -> Masked {
+    let sensitive: Vec<String> = sensitive.iter().map(|pointer| (*pointer).to_owned()).collect();
+    let masks: Vec<Mask> = masks.iter().map(|(path, mode)| Mask { path: (*path).to_owned(), mode: *mode }).collect();
+    super::mask_parameters(&map(parameters.clone()), &sensitive, &masks, Nonce::new([7; 16]))
+}
+
 fn masked(value: Value) -> Value {
     Value::Object(mask_parameters(&map(value), &[]).value)
 }
@@ -231,6 +242,73 @@ fn sensitive_pointers_mask_any_value() {
     // A pointer that spells the tilde out is taken for what it means.
     assert_eq!(mask_parameters(&parameters, &["/list/1/a~b~1c".to_owned()]).count, 1);
     assert_eq!(mask_parameters(&parameters, &[String::new()]).count, 4);
+}
+
+#[test]
+fn policy_shows_masks_hashes_and_hides_places() {
+    let parameters =
+        json!({"destination": "s3://x", "password": "hunter2", "rows": 3, "to": [{"iban": "x", "name": "a"}, {"iban": "y", "name": "b"}]});
+    let shown = by_policy(
+        &parameters,
+        &[],
+        &[("/destination", MaskMode::Hide), ("/password", MaskMode::Show), ("/rows", MaskMode::Mask), ("/to/*/iban", MaskMode::Hide)],
+    );
+    assert_eq!(Value::Object(shown.value), json!({"password": "hunter2", "rows": MASK, "to": [{"name": "a"}, {"name": "b"}]}));
+    assert_eq!(
+        (shown.count, shown.pointers, shown.hidden),
+        (4, vec!["/rows".to_owned()], vec!["/destination".to_owned(), "/to/0/iban".to_owned(), "/to/1/iban".to_owned()])
+    );
+    // Places that are not there, and such that only begin alike, change nothing.
+    assert_eq!(
+        by_policy(&parameters, &[], &[("/row", MaskMode::Hide), ("/rows/x", MaskMode::Hide), ("/to/2", MaskMode::Hide)]).hidden,
+        [""; 0]
+    );
+}
+
+#[test]
+fn the_strictest_word_about_a_place_wins() {
+    let parameters = json!({"a": {"b": 1, "token": "t"}, "c": 2});
+    let shown = |sensitive: &[&str], masks: &[(&str, MaskMode)]| Value::Object(by_policy(&parameters, sensitive, masks).value);
+    let all = [("/a", MaskMode::Show), ("/a", MaskMode::Mask), ("/a", MaskMode::Hash), ("/a", MaskMode::Hide)];
+    assert_eq!(shown(&[], &all), json!({"c": 2}));
+    assert_eq!(shown(&[], &all[..2]), json!({"a": MASK, "c": 2}));
+    // What is shown above is masked below where somebody says so; what is masked above stays masked below.
+    assert_eq!(shown(&[], &[("/a", MaskMode::Show), ("/a/b", MaskMode::Mask)]), json!({"a": {"b": MASK, "token": "t"}, "c": 2}));
+    assert_eq!(shown(&[], &[("/a", MaskMode::Mask), ("/a/b", MaskMode::Show)]), json!({"a": MASK, "c": 2}));
+    assert_eq!(shown(&[], &[("", MaskMode::Show), ("/*/b", MaskMode::Hide)]), json!({"a": {"token": "t"}, "c": 2}));
+    assert_eq!(shown(&[], &[("", MaskMode::Hide)]), json!({}));
+    // What the caller calls sensitive is at least masked, and their `*` is a name.
+    assert_eq!(shown(&["/a/token"], &[("", MaskMode::Show)]), json!({"a": {"b": 1, "token": MASK}, "c": 2}));
+    assert_eq!(shown(&["/c"], &[("/c", MaskMode::Hide)]), json!({"a": {"b": 1, "token": MASK}}));
+    assert_eq!(shown(&["/*"], &[("/a/token", MaskMode::Show)]), json!({"a": {"b": 1, "token": "t"}, "c": 2}));
+}
+
+#[test]
+fn show_lifts_names_and_shapes_and_nothing_beyond_its_place() {
+    let token = format!("ghp_{}", filler(ALNUM, 36));
+    let parameters = json!({"env": {token.clone(): token, "list": ["--password", "x"]}, "note": token});
+    let shown = by_policy(&parameters, &[], &[("/env", MaskMode::Show)]);
+    assert_eq!(Value::Object(shown.value), json!({"env": parameters["env"], "note": MASK}));
+    assert_eq!(shown.count, 1);
+}
+
+#[test]
+fn an_item_of_a_list_is_masked_where_it_should_be_hidden() {
+    let shown = by_policy(&json!({"to": ["a", "b"]}), &[], &[("/to/0", MaskMode::Hide)]);
+    assert_eq!((Value::Object(shown.value), shown.hidden.len()), (json!({"to": [MASK, "b"]}), 0));
+    assert_eq!(shown.pointers, ["/to/0"]);
+}
+
+#[test]
+fn a_hash_compares_within_one_request_only() {
+    let parameters = json!({"a": "x", "b": "x", "c": {"y": 1.0}, "d": {"y": 1}, "e": "z"});
+    let shown = by_policy(&parameters, &[], &[("", MaskMode::Hash)]).value;
+    let text = shown["a"].as_str().unwrap();
+    assert!(text.starts_with("•••• hash ") && text.len() == "•••• hash ".len() + 12, "{text}");
+    assert_eq!((&shown["a"], &shown["c"]), (&shown["b"], &shown["d"]));
+    assert_ne!(shown["a"], shown["e"]);
+    let mask = [Mask { path: String::new(), mode: MaskMode::Hash }];
+    assert_ne!(super::mask_parameters(&map(parameters), &[], &mask, Nonce::new([8; 16])).value["a"], shown["a"]);
 }
 
 #[test]

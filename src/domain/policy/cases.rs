@@ -7,6 +7,7 @@ use super::reader::{Finding, Item, Reader, human, json, seconds};
 use super::requirements::{Destination, Require};
 use super::scenario::Scenario;
 use super::{Effect, Policy};
+use crate::domain::mask::MaskMode;
 use crate::domain::seats::SeatSpec;
 use crate::domain::time::Timestamp;
 use serde::Deserialize as _;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::de::{DeTable, DeValue};
 
 const CASE: [&str; 7] = ["name", "request", "client", "on_behalf_of", "history", "now", "expect"];
-const EXPECT: [&str; 12] = [
+const EXPECT: [&str; 13] = [
     "effect",
     "rules",
     "shadow",
@@ -28,6 +29,7 @@ const EXPECT: [&str; 12] = [
     "expires_in",
     "approval_valid",
     "grant_ttl",
+    "masks",
 ];
 
 /// One test case.
@@ -152,6 +154,7 @@ fn expectation(key: &str, value: &Value) -> Option<Value> {
     match key {
         "effect" => Effect::deserialize(value).ok().map(|effect| Value::from(effect.as_str())),
         "expires_in" | "approval_valid" | "grant_ttl" => value.as_str().and_then(seconds).map(|seconds| Value::from(human(seconds))),
+        "masks" => BTreeMap::<String, MaskMode>::deserialize(value).ok().and_then(|masks| serde_json::to_value(masks).ok()),
         "seats" => {
             let seats: Vec<SeatSpec> = Vec::deserialize(value).ok()?;
             Some(sorted(seats.iter().filter_map(|seat| serde_json::to_value(seat).ok()).collect()))
@@ -188,6 +191,7 @@ fn answers(evaluation: &Evaluation) -> BTreeMap<&'static str, Value> {
         ("expires_in", time(Some(asked.expires_in))),
         ("approval_valid", time(Some(asked.approval_valid))),
         ("grant_ttl", time(asked.grant_ttl)),
+        ("masks", evaluation.masks.iter().map(|mask| (mask.path.clone(), Value::from(mask.mode.as_str()))).collect()),
     ])
 }
 

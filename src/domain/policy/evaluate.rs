@@ -8,6 +8,7 @@ use super::facts::Facts;
 use super::matching::{Verdict, action_patterns};
 use super::requirements::Requirements;
 use super::{Effect, Mode, Policy, Rule, RuleTrace};
+use crate::domain::mask::Mask;
 use std::collections::{BTreeSet, HashMap};
 
 /// Steps that are cheap enough to take on an async worker: about a millisecond.
@@ -28,6 +29,9 @@ pub struct Evaluation {
     pub explanation: String,
     /// What a review asks for; where the effect is allow, only its limits and `require` count; where it is deny, the defaults.
     pub requirements: Requirements,
+    /// How the parameters are shown to everybody but the caller, beyond what names and shapes say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<Mask>,
     /// Every rule and why it matches or not; only [`Policy::explain`] fills it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<RuleTrace>,
@@ -157,21 +161,23 @@ impl Policy {
     /// Evaluates. Takes as long as the rules that could match this action take; see [`Policy::is_cheap`].
     pub fn evaluate(&self, facts: &Facts<'_>) -> Evaluation {
         let candidates = self.index.candidates(facts.action);
-        self.with_stack(&candidates, || {
+        let answer = self.with_stack(&candidates, || {
             let judgements = self.judge(&candidates, facts);
             self.conclude(&judgements)
-        })
+        });
+        Evaluation { masks: self.masks_of(facts.action), ..answer }
     }
 
     /// Evaluates and says for every rule why it matches or not.
     pub fn explain(&self, facts: &Facts<'_>) -> Evaluation {
         let all: Vec<usize> = (0..self.rules.len()).collect();
-        self.with_stack(&all, || {
+        let answer = self.with_stack(&all, || {
             let judgements = self.judge(&all, facts);
             let mut evaluation = self.conclude(&judgements);
             evaluation.trace = judgements.iter().map(|(rule, judgement)| RuleTrace::of(rule, judgement)).collect();
             evaluation
-        })
+        });
+        Evaluation { masks: self.masks_of(facts.action), ..answer }
     }
 
     /// An upper bound of the steps that evaluating takes, about half a microsecond each: nodes of the conditions that could be
@@ -209,6 +215,7 @@ impl Policy {
             errors: vec![RuleError { rule: String::new(), what: "the policy could not be evaluated".to_owned() }],
             explanation: "Denied: the policy could not be evaluated.".to_owned(),
             requirements: Requirements::default(),
+            masks: Vec::new(),
             trace: Vec::new(),
         })
     }
@@ -251,7 +258,7 @@ impl Policy {
         let deciding: Vec<&str> = matching.iter().filter(|rule| rule.effect == effect).map(|rule| rule.id.as_str()).collect();
         let explanation = super::explain::sentences(effect, &deciding, &unsure, &requirements);
         let rules = matching.iter().map(|rule| rule.id.clone()).collect();
-        Evaluation { effect, rules, shadow, errors, explanation, requirements, trace: Vec::new() }
+        Evaluation { effect, rules, shadow, errors, explanation, requirements, masks: Vec::new(), trace: Vec::new() }
     }
 }
 

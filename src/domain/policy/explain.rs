@@ -130,6 +130,13 @@ impl Evaluation {
         for shadow in self.shadow.iter().filter(|shadow| shadow.would_be != self.effect) {
             let _ = writeln!(text, "\nEnforced, the shadow rule {} would make it {}.", shadow.rule, shadow.would_be);
         }
+        if !self.masks.is_empty() {
+            let _ = writeln!(text, "\nShown to others:");
+            self.masks.iter().for_each(|mask| {
+                let path = if mask.path.is_empty() { "every parameter" } else { &mask.path };
+                let _ = writeln!(text, "  {}: {path}", mask.mode.as_str());
+            });
+        }
         text
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Never ignores a key: one that is unknown, whose effect is not built, or that does nothing where it stands is a finding.
 
+mod masks;
 mod parts;
 
 use super::condition::{self, Condition, Scope};
@@ -16,7 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
-const TOP: [&str; 4] = ["default", "default_route", "routes", "rule"];
+const TOP: [&str; 5] = ["default", "default_route", "routes", "rule", "mask"];
 const ROUTE: [&str; 5] = ["slack", "seats", "expires_in", "approval_valid", "require"];
 const ROUTE_LACKING: [&str; 3] = ["teams", "escalate", "remind_after"];
 const RULE: [&str; 11] = ["id", "effect", "mode", "match", "when", "route", "seats", "require", "reviewer_when", "edit", "grant"];
@@ -52,7 +53,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, Vec<Finding>> {
         ids: BTreeSet::new(),
     };
     let top = document.get_ref();
-    file.reader.closed(top, &TOP, &["mask"]);
+    file.reader.closed(top, &TOP, &[]);
     if let Some(routes) = top.get("routes").and_then(|item| file.reader.table("routes", item)) {
         for (name, item) in routes {
             let Some(table) = file.reader.table(name.get_ref(), item) else { continue };
@@ -62,20 +63,16 @@ pub(super) fn parse(text: &str) -> Result<Policy, Vec<Finding>> {
     }
     let default = file.default(top);
     let mut rules = Vec::new();
-    match top.get("rule").map(|item| (item, item.get_ref())) {
-        None => {}
-        Some((_, DeValue::Array(items))) => {
-            for item in items {
-                if let Some(table) = file.reader.table("rule", item) {
-                    rules.extend(file.rule(table, &item.span()));
-                    file.reader.rule = None;
-                }
-            }
+    for item in file.tables("rule", top) {
+        if let Some(table) = file.reader.table("rule", item) {
+            rules.extend(file.rule(table, &item.span()));
+            file.reader.rule = None;
         }
-        Some((item, _)) => file.reader.error(&item.span(), "\"rule\" must be a list: write [[rule]]"),
     }
+    let masks = file.masks(top);
     if !file.reader.has_errors() {
         lint::useless_rules(&rules, &mut file.reader);
+        lint::useless_masks(&masks, &rules, &mut file.reader);
     }
     if file.reader.has_errors() {
         return Err(file.reader.finish());
@@ -91,6 +88,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, Vec<Finding>> {
         routes: file.routes.into_iter().map(|(name, route)| (name, route.requirements)).collect(),
         index: Index::of(&rules),
         rules,
+        masks,
         warnings: file.reader.finish(),
     })
 }
@@ -100,6 +98,18 @@ fn version(text: &str) -> String {
 }
 
 impl<'t> File<'t> {
+    /// The entries of a list of tables, such as `[[rule]]`.
+    fn tables<'d>(&mut self, name: &str, top: &'d DeTable<'t>) -> Vec<&'d Item<'t>> {
+        match top.get(name).map(|item| (item, item.get_ref())) {
+            None => Vec::new(),
+            Some((_, DeValue::Array(items))) => items.iter().collect(),
+            Some((item, _)) => {
+                self.reader.error(&item.span(), format!("\"{name}\" must be a list: write [[{name}]]"));
+                Vec::new()
+            }
+        }
+    }
+
     /// The effect where no rule matches, and whether somebody could approve then.
     fn default(&mut self, top: &DeTable<'t>) -> Effect {
         let item = top.get("default");

@@ -52,6 +52,37 @@ impl Glob {
     pub(super) fn is_as_wide_as(&self, other: &Self) -> bool {
         covers(&self.tokens, &other.tokens, true)
     }
+
+    /// Whether some text is matched by both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        // Which ends of `other` are reachable after each token of ours; a star takes none or one of the other's tokens.
+        let mut ends = vec![false; other.tokens.len() + 1];
+        ends[0] = true;
+        spread(&mut ends, &other.tokens);
+        for token in &self.tokens {
+            let mut next = vec![false; ends.len()];
+            for (at, _) in ends.iter().enumerate().filter(|(_, reachable)| **reachable) {
+                match (token, other.tokens.get(at)) {
+                    ('*', _) => next[at..].fill(true),
+                    (_, Some('*')) => next[at] = true,
+                    (ours, Some(theirs)) if ours == theirs || *ours == '?' || *theirs == '?' => next[at + 1] = true,
+                    (_, Some(_) | None) => {}
+                }
+            }
+            spread(&mut next, &other.tokens);
+            ends = next;
+        }
+        ends.last().copied().unwrap_or(false)
+    }
+}
+
+/// A star may also take nothing.
+fn spread(ends: &mut [bool], tokens: &[char]) {
+    for (at, token) in tokens.iter().enumerate() {
+        if ends[at] && *token == '*' {
+            ends[at + 1] = true;
+        }
+    }
 }
 
 /// Matches with one saved star. With `pattern_like`, `value` is itself a pattern: its `*` is only met by a `*`, its `?` by `?` or `*`.
@@ -137,6 +168,17 @@ mod tests {
         fn agrees_with_the_definition(pattern in "[ab*?]{0,7}", value in "[ab]{0,8}") {
             let glob = Glob::new(&pattern);
             prop_assert_eq!(glob.matches(&value), naive(&pattern.chars().collect::<Vec<_>>(), &value.chars().collect::<Vec<_>>()));
+        }
+
+        #[test]
+        fn patterns_meet_where_some_text_matches_both(one in "[ab*?]{0,4}", two in "[ab*?]{0,4}") {
+            // A common text needs no more characters than both have tokens.
+            let texts = (0..=8_u32).flat_map(|length| (0..1_u32 << length).map(move |bits| {
+                (0..length).map(|at| if bits >> at & 1 == 0 { 'a' } else { 'b' }).collect::<String>()
+            }));
+            let (one, two) = (Glob::new(&one), Glob::new(&two));
+            let common = texts.into_iter().any(|text| one.matches(&text) && two.matches(&text));
+            prop_assert_eq!(one.meets(&two), common, "{} {}", one.as_str(), two.as_str());
         }
 
         #[test]

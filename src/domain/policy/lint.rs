@@ -5,7 +5,8 @@
 use super::glob::Glob;
 use super::matching::{Key, action_patterns, is_as_wide_as};
 use super::reader::{Reader, Severity};
-use super::{Effect, Mode, Rule};
+use super::{Effect, MaskEntry, Mode, Rule};
+use crate::domain::mask::MaskMode;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -63,4 +64,29 @@ pub(super) fn useless_rules(rules: &[Rule], reader: &mut Reader<'_>) {
         }
     }
     reader.rule = None;
+}
+
+/// Warns of masks for actions that no rule is about (a slip of the pen there would show what was meant to be hidden), of those
+/// that another one makes superfluous, and of one that shows everything.
+pub(super) fn useless_masks(masks: &[MaskEntry], rules: &[Rule], reader: &mut Reader<'_>) {
+    let named: Vec<_> = rules.iter().map(|rule| action_patterns(&rule.matchers)).collect();
+    let every_action_is_named = named.is_empty() || named.iter().any(Option::is_none);
+    for (number, entry) in masks.iter().enumerate() {
+        if entry.mask.path.is_empty() && entry.mask.mode == MaskMode::Show {
+            reader.report(entry.at, Severity::Warning, "shows every parameter, secrets too: name the path that you mean".to_owned());
+        }
+        let met = |glob: &Glob| named.iter().flatten().flat_map(|patterns| patterns.iter()).any(|pattern| pattern.meets(glob));
+        for glob in entry.actions.iter().filter(|glob| !every_action_is_named && !met(glob)) {
+            reader.report(entry.at, Severity::Warning, format!("no rule is about an action like \"{}\": is it misspelt?", glob.as_str()));
+        }
+        let covers = |other: &MaskEntry| entry.actions.iter().all(|narrow| other.actions.iter().any(|wide| wide.is_as_wide_as(narrow)));
+        let stricter = masks.iter().enumerate().find(|(other_number, other)| {
+            let decides = other.mask.mode > entry.mask.mode || (other.mask.mode == entry.mask.mode && *other_number < number);
+            decides && other.mask.path == entry.mask.path && covers(other)
+        });
+        if let Some((_, other)) = stricter {
+            let line = reader.position(other.at).0;
+            reader.report(entry.at, Severity::Warning, format!("has no effect: the mask in line {line} is as wide and at least as strict"));
+        }
+    }
 }

@@ -43,8 +43,10 @@ pub use requirements::{DEFAULT_APPROVAL_VALID, DEFAULT_EXPIRES_IN, Destination, 
 pub use satisfiable::{DirectoryFacts, Place, Unsatisfiable, unsatisfiable};
 pub use scenario::Scenario;
 
+use crate::domain::mask::Mask;
 use condition::Condition;
 use evaluate::Index;
+use glob::Glob;
 use matching::Matcher;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -99,6 +101,7 @@ pub struct Policy {
     default_route: Option<String>,
     routes: BTreeMap<String, Requirements>,
     rules: Vec<Rule>,
+    masks: Vec<MaskEntry>,
     index: Index,
     /// Some condition, of a reviewer too, reads `history`: zeros in its place could let somebody approve.
     reads_history: bool,
@@ -115,6 +118,15 @@ struct Rule {
     /// In a review rule: those of its route and its own, added up. Elsewhere: what it limits.
     requirements: Requirements,
     /// Byte offset of the rule in the file, for findings.
+    at: usize,
+}
+
+/// A `[[mask]]`: how a place is shown, for the actions that any of the patterns covers.
+#[derive(Debug)]
+struct MaskEntry {
+    actions: Vec<Glob>,
+    mask: Mask,
+    /// Byte offset of the entry in the file, for findings.
     at: usize,
 }
 
@@ -160,6 +172,16 @@ impl Policy {
         all.sort();
         all.dedup();
         all
+    }
+
+    /// How the parameters of an action are shown to others: one entry per place, the strictest of those that name it.
+    fn masks_of(&self, action: &str) -> Vec<Mask> {
+        let mut strictest = BTreeMap::new();
+        for entry in self.masks.iter().filter(|entry| entry.actions.iter().any(|glob| glob.matches(action))) {
+            let mode = strictest.entry(&entry.mask.path).or_insert(entry.mask.mode);
+            *mode = entry.mask.mode.max(*mode);
+        }
+        strictest.into_iter().map(|(path, mode)| Mask { path: path.clone(), mode }).collect()
     }
 
     /// What is asked for where no rule matches and the default is review.

@@ -50,7 +50,10 @@ pub use transition::{Effect, Transition};
 
 use crate::domain::audit::Actor;
 use crate::domain::digest::Digest;
+use crate::domain::edit;
+use crate::domain::field_error::FieldError;
 use crate::domain::ids::{ClientId, GrantId, PersonId, RequestId};
+use crate::domain::mask::{self, Masked};
 use crate::domain::policy::Requirements;
 use crate::domain::seats::{self, Candidate, Filling};
 use crate::domain::time::Timestamp;
@@ -386,6 +389,25 @@ impl Request {
     #[must_use]
     pub fn final_parameters(&self) -> Option<&Map<String, Value>> {
         self.live.final_parameters.as_ref()
+    }
+
+    /// Parameters of this request as everybody but its caller may see them, by the policy that the request is pinned to.
+    #[must_use]
+    pub fn masked(&self, parameters: &Map<String, Value>) -> Masked {
+        mask::mask_parameters(parameters, &self.asked.ask.sensitive, &self.asked.policy.masks, self.asked.nonce)
+    }
+
+    /// What a reviewer's edit means, who saw the present parameters masked.
+    ///
+    /// # Errors
+    /// Where something hidden or masked did not come back as it was shown, or a value stands where the policy would hide it:
+    /// nobody who reviews after them would see it.
+    pub fn unmask(&self, edited: &Map<String, Value>) -> Result<Map<String, Value>, Vec<FieldError>> {
+        let shown = self.masked(self.parameters());
+        let parameters = edit::unmask(self.parameters(), &shown, edited)?;
+        let unseen = self.masked(&parameters).hidden.into_iter().filter(|pointer| !shown.hidden.contains(pointer));
+        let errors: Vec<_> = unseen.map(|pointer| FieldError::new(pointer, "is hidden by the policy: an edit cannot set it")).collect();
+        if errors.is_empty() { Ok(parameters) } else { Err(errors) }
     }
 
     /// Every review, in order.

@@ -7,6 +7,7 @@ use crate::domain::ask::Ask;
 use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::digest::{self, Digest, Nonce};
 use crate::domain::ids::{ClientId, PersonId, RequestId};
+use crate::domain::mask::Mask;
 use crate::domain::policy::{Effect as PolicyEffect, Evaluation};
 use crate::domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,9 @@ pub struct PolicyOutcome {
     pub version: String,
     /// One or two sentences for people.
     pub explanation: String,
+    /// What its `[[mask]]` entries say about this action.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<Mask>,
 }
 
 /// Everything that opening a request needs.
@@ -107,6 +111,7 @@ impl Request {
                 rules: evaluation.rules.clone(),
                 version: policy_version,
                 explanation: evaluation.explanation,
+                masks: evaluation.masks,
             },
             created_at: now,
             expires_at: now.plus(Duration::from_secs(lifetime)),

@@ -95,6 +95,7 @@ impl Asks {
                 errors: Vec::new(),
                 explanation: "Because.".to_owned(),
                 requirements,
+                masks: Vec::new(),
                 trace: Vec::new(),
             },
             policy_version: "sha256:00".to_owned(),

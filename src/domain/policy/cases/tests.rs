@@ -17,6 +17,14 @@ grant.ttl = "90s"
 id = "unsure"
 effect = "allow"
 match = { parameters.absent = "x" }
+[[mask]]
+action = ["iam.*", "db.*"]
+path = "/role"
+mode = "hide"
+[[mask]]
+action = "*"
+path = "/role"
+mode = "hash"
 "#;
 
 fn results(cases: &str) -> Vec<CaseResult> {
@@ -54,6 +62,7 @@ slack = ["C1"]
 expires_in = "60m"
 approval_valid = "15m"
 grant_ttl = "90s"
+masks = { "/role" = "hide" }
 "#,
     );
     for result in &results {
@@ -119,7 +128,7 @@ expect = {}
             r#"7:11: error: "history" must be an object of counts: approved_24h, denied_24h, expired_24h"#,
             r#"8:7: error: "now" must be a time such as "2026-11-20T09:00:00Z""#,
             r#"9:21: error: "effect" is not something a policy could answer"#,
-            r#"9:30: error: unknown key "rule"; known here: effect, rules, shadow, errors, seats, require, reviewer_when, slack, edit, expires_in, approval_valid, grant_ttl"#,
+            r#"9:30: error: unknown key "rule"; known here: effect, rules, shadow, errors, seats, require, reviewer_when, slack, edit, expires_in, approval_valid, grant_ttl, masks"#,
             r#"9:57: error: "expires_in" is not something a policy could answer"#,
             r#"9:73: error: "seats" is not something a policy could answer"#,
             r#"9:100: error: "require" is not something a policy could answer"#,

@@ -23,16 +23,17 @@ impl<'t> File<'t> {
     }
 
     pub(super) fn pointers(&mut self, item: &Item<'t>) -> Vec<String> {
-        let mut pointers = Vec::new();
-        for item in self.reader.list("edit", item).unwrap_or_default() {
-            let Some(pointer) = self.reader.string("edit", item) else { continue };
-            let escapes = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-            if !escapes || !(pointer.is_empty() || pointer.starts_with('/')) {
-                self.reader.error(&item.span(), format!("\"{pointer}\" is not a JSON pointer such as \"/rows\""));
-            }
-            pointers.push(pointer);
+        let items = self.reader.list("edit", item).unwrap_or_default();
+        items.into_iter().filter_map(|item| self.pointer("edit", item)).collect()
+    }
+
+    pub(super) fn pointer(&mut self, name: &str, item: &Item<'t>) -> Option<String> {
+        let pointer = self.reader.string(name, item)?;
+        let escapes = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        if !escapes || !(pointer.is_empty() || pointer.starts_with('/')) {
+            self.reader.error(&item.span(), format!("\"{pointer}\" is not a JSON pointer such as \"/rows\""));
         }
-        pointers
+        Some(pointer)
     }
 
     /// The seats of a route or rule, and whether some could not be read.
@@ -112,7 +113,7 @@ impl<'t> File<'t> {
     }
 
     /// One pattern or a list of them. Numbers and booleans stand for their JSON text.
-    fn patterns(&mut self, name: &str, item: &Item<'t>) -> Vec<(Glob, Range<usize>)> {
+    pub(super) fn patterns(&mut self, name: &str, item: &Item<'t>) -> Vec<(Glob, Range<usize>)> {
         let items = match item.get_ref() {
             DeValue::Array(items) => items.iter().collect(),
             _ => vec![item],

@@ -77,9 +77,10 @@ match = 5
         [
             r#"1:11: error: "default" must be one of "allow", "review", "deny""#,
             r#"2:17: error: route "nowhere" does not exist; known: a"#,
-            r#"3:1: error: unknown key "extra"; known here: default, default_route, routes, rule"#,
-            r#"4:1: error: unknown key "rules"; known here: default, default_route, routes, rule"#,
-            r#"5:3: error: "mask" is not supported by this version"#,
+            r#"3:1: error: unknown key "extra"; known here: default, default_route, routes, rule, mask"#,
+            r#"4:1: error: unknown key "rules"; known here: default, default_route, routes, rule, mask"#,
+            r#"5:1: error: the mask has no "path""#,
+            r#"5:1: error: the mask has no "mode""#,
             r#"8:9: error: "slack" must be a list"#,
             r#"9:1: error: "teams" is not supported by this version"#,
             r#"10:33: error: "count" must be a whole number from 1 to 100"#,
@@ -268,6 +269,50 @@ fn what_is_hardly_meant_is_warned_of() {
             r#"4:33: warning: "@alice" is not a Slack channel or user id such as "C0123ABCD": its card cannot be delivered"#,
         ]
     );
+}
+
+#[test]
+fn masks_are_read_as_strictly() {
+    assert_eq!(
+        rule(
+            "[[mask]]\naction = []\npath = \"rows\"\nmode = \"hidden\"\nwhen = 'true'\n[[mask]]\naction = 5\npath = [\"/a\"]\nmode = \"show\"\n"
+        ),
+        [
+            r#"6:10: error: "action" is an empty list, which could never match"#,
+            r#"7:8: error: "rows" is not a JSON pointer such as "/rows""#,
+            r#"8:8: error: "mode" must be one of "show", "mask", "hash", "hide""#,
+            r#"9:1: error: unknown key "when"; known here: action, path, mode"#,
+            r#"12:8: error: "path" must be a string"#,
+        ]
+    );
+    assert_eq!(refused("mask = 5\ndefault = \"deny\"\n"), [r#"1:8: error: "mask" must be a list: write [[mask]]"#]);
+}
+
+#[test]
+fn masks_that_are_hardly_meant_are_warned_of() {
+    let rules = "[[rule]]\nid = \"r\"\neffect = \"review\"\nmatch = { action = [\"db.export\", \"iam.*\"] }\n";
+    let mask = |action: &str, path: &str, mode: &str| format!("[[mask]]\naction = \"{action}\"\npath = \"{path}\"\nmode = \"{mode}\"\n");
+    let of = |masks: &[String]| rule(&format!("{rules}{}", masks.concat()));
+    assert_eq!(of(&[mask("db.*", "/a", "hash"), mask("*.attach", "/a", "mask"), mask("iam.role.attach", "", "hide")]), [""; 0]);
+    assert_eq!(
+        of(&[mask("db.dump", "/a", "mask"), mask("DB.*", "/a", "mask"), mask("db.*", "", "show")]),
+        [
+            r#"9:1: warning: no rule is about an action like "db.dump": is it misspelt?"#,
+            r#"13:1: warning: no rule is about an action like "DB.*": is it misspelt?"#,
+            r#"14:10: warning: "DB.*" can never match: an action is lower-case words joined by dots"#,
+            "17:1: warning: shows every parameter, secrets too: name the path that you mean",
+        ]
+    );
+    assert_eq!(
+        of(&[mask("db.export", "/a", "mask"), mask("db.*", "/a", "hide"), mask("db.*", "/a", "hide"), mask("*", "/b", "hide")]),
+        [
+            "9:1: warning: has no effect: the mask in line 13 is as wide and at least as strict",
+            "17:1: warning: has no effect: the mask in line 13 is as wide and at least as strict",
+        ]
+    );
+    // Where a rule is about every action, or none is there at all, so may a mask be.
+    assert_eq!(rule(&format!("[[rule]]\nid = \"r\"\neffect = \"deny\"\n{}", mask("x.y", "/a", "mask"))), [""; 0]);
+    assert_eq!(rule(&mask("x.y", "/a", "mask")), [""; 0]);
 }
 
 #[test]

@@ -140,6 +140,7 @@ pub(super) fn review(requirements: Requirements) -> Evaluation {
         errors: Vec::new(),
         explanation: "Rule prod-exports asks people.".to_owned(),
         requirements,
+        masks: Vec::new(),
         trace: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ mod acknowledgement;
 mod dialogs;
 mod hostile;
 mod lifecycle;
+mod masks;
 mod outbox;
 mod refusals;
 mod taps;

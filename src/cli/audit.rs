@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::keys::{self, AuditKey, KeyKind};
 use crate::store::{RawEvent, SignedHead, Store, StoreError};
 use anyhow::{Context as _, bail};
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::io::Write as _;
@@ -92,7 +93,8 @@ async fn verified(context: &Context, verify: &Verify) -> anyhow::Result<ExitCode
     if let Some(file) = migrate::sqlite_file(&config.database).filter(|file| !file.exists()) {
         bail!("there is no database {}; [database] url is relative to the working directory", file.display());
     }
-    let store = migrate::open(&config.database).await?;
+    let url = config.database.url.expose_secret();
+    let store = Store::open_read_only(url).await.with_context(|| format!("cannot open the {}", migrate::describe(&config.database)))?;
     let read = read(context.out, &store, given, key.as_ref()).await;
     store.close().await;
     let (report, last) = read?;

@@ -209,24 +209,48 @@ impl Store {
 
     /// The same, with other sizes.
     pub async fn open_with(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        Self::connect(url, options, true).await
+    }
+
+    /// Opens a database that exists, for reading: an auditor needs no right to change it. Every write is `Unavailable`.
+    /// An address that does not answer is an error here, as with the others.
+    pub async fn open_read_only(url: &str) -> Result<Self, StoreError> {
+        Self::connect(url, StoreOptions::default(), false).await
+    }
+
+    async fn connect(url: &str, options: StoreOptions, writes: bool) -> Result<Self, StoreError> {
         let events = EventIds(Arc::clone(&options.random));
         let bell = Arc::new(Bell::new());
         let tag = hex(&options.random.bytes::<8>());
         let (sender, queue) = mpsc::channel(options.queue.max(1));
         let (backend, shared_reads, writing) = if url.starts_with("sqlite:") {
-            sqlite::create_private_file(url)?;
-            let writer =
-                sqlite::sql::writer::Writer::connect(sqlite::writer(url, &options)?, events.clone(), Arc::clone(&bell), tag).await?;
+            let mut writing = None;
+            if writes {
+                sqlite::create_private_file(url)?;
+                let writer =
+                    sqlite::sql::writer::Writer::connect(sqlite::writer(url, &options)?, events.clone(), Arc::clone(&bell), tag).await?;
+                writing = Some(Writing { writer: tokio::spawn(writer.run(queue)), listener: None });
+            }
             let pool = sqlite::readers(url, &options)?;
+            if !writes {
+                pool.acquire().await?;
+            }
             let reads = shared_reads!(sqlite_sql, pool);
-            (Backend::Sqlite(pool), reads, Writing { writer: tokio::spawn(writer.run(queue)), listener: None })
+            (Backend::Sqlite(pool), reads, writing)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let writer =
-                postgres::sql::writer::Writer::connect(postgres::writer(url)?, events.clone(), Arc::clone(&bell), tag.clone()).await?;
+            let mut writing = None;
+            if writes {
+                let writer =
+                    postgres::sql::writer::Writer::connect(postgres::writer(url)?, events.clone(), Arc::clone(&bell), tag.clone()).await?;
+                let listener = tokio::spawn(postgres::listen(url.to_owned(), tag, Arc::clone(&bell)));
+                writing = Some(Writing { writer: tokio::spawn(writer.run(queue)), listener: Some(listener) });
+            }
             let pool = postgres::readers(url, &options)?;
+            if !writes {
+                pool.acquire().await?;
+            }
             let reads = shared_reads!(postgres_sql, pool);
-            let listener = tokio::spawn(postgres::listen(url.to_owned(), tag, Arc::clone(&bell)));
-            (Backend::Postgres(pool), reads, Writing { writer: tokio::spawn(writer.run(queue)), listener: Some(listener) })
+            (Backend::Postgres(pool), reads, writing)
         } else {
             return Err(StoreError::Url("expected sqlite://path/to/file.db or postgres://user@host/database"));
         };
@@ -238,8 +262,8 @@ impl Store {
             events,
             remembered: Mutex::default(),
             together: shared_reads,
-            writing: tokio::sync::Mutex::new(Some(writing)),
-            queue: Mutex::new(Some(sender)),
+            writing: tokio::sync::Mutex::new(writing),
+            queue: Mutex::new(writes.then_some(sender)),
         };
         Ok(Self { shared: Arc::new(shared) })
     }

@@ -3,7 +3,7 @@
 use super::fixtures::{at, entry, kinds, person};
 use crate::support::db::both_databases;
 use countersign::domain::audit::Kind;
-use countersign::store::KnownPerson;
+use countersign::store::{KnownPerson, Store};
 
 both_databases! {
     async fn a_person_keeps_the_pseudonym(database: TestDatabase) {
@@ -40,6 +40,17 @@ both_databases! {
         for store in stores {
             store.close().await;
         }
+    }
+
+    async fn who_only_reads_cannot_write(database: TestDatabase) {
+        let store = database.store().await;
+        store.put_meta("key", "value").await.unwrap();
+        let reader = Store::open_read_only(&database.url()).await.unwrap();
+        assert_eq!(reader.meta("key").await.unwrap().as_deref(), Some("value"));
+        let refused = reader.put_meta("key", "other").await.unwrap_err();
+        assert_eq!((refused.code(), store.meta("key").await.unwrap().as_deref()), ("closed", Some("value")));
+        reader.close().await;
+        store.close().await;
     }
 
     async fn every_policy_that_was_active_can_be_read(database: TestDatabase) {

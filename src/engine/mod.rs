@@ -1,4 +1,4 @@
-//! Owns the use cases, one file each, named by what is done: open, review, grants, end, follow, deliver, taps.
+//! Owns the use cases, one file each, named by what is done: open, review, grants, end, follow, view, deliver, taps.
 //!
 //! Never knows axum or a chat platform's JSON, and never writes a request but through `Store::commit` of a `Transition`.
 //!
@@ -18,6 +18,7 @@ pub mod people;
 pub mod review;
 pub mod signer;
 pub mod taps;
+pub mod view;
 pub mod waiters;
 pub mod worker;
 

@@ -24,7 +24,6 @@ pub mod problem;
 pub mod requests;
 pub mod sessions;
 pub mod slack;
-pub mod view;
 pub mod wait;
 
 pub use openapi::document as openapi;

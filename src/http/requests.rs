@@ -7,7 +7,6 @@ use super::auth::{Authenticated, Requester, Signed};
 use super::body::{OptionalJson, StrictJson};
 use super::extract::{Path, Query};
 use super::problem::{Problem, ProblemDocument};
-use super::view::{Extras, Reader, RequestPage, RequestView};
 use super::wait::WaitQuery;
 use crate::directory::Identity;
 use crate::domain::ask::{self, Ask};
@@ -17,6 +16,7 @@ use crate::domain::json;
 use crate::domain::request::{Outcome, Request, Status};
 use crate::engine::caller::{Caller, Client, Scope};
 use crate::engine::review::Wish;
+use crate::engine::view::{RequestPage, RequestView};
 use crate::engine::{Engine, Failure, open};
 use crate::store::RequestFilter;
 use axum::Json;
@@ -156,7 +156,7 @@ pub async fn list(
     let page = engine.list(&caller, filter, reviewer_me, cursor, limit).await?;
     let mut items = Vec::with_capacity(page.requests.len());
     for request in page.requests {
-        items.push(show_listed(engine, request, &caller).await?);
+        items.push(engine.view(&request, &caller, None).await?);
     }
     Ok(Json(RequestPage { items, next_cursor: page.next.map(|id| id.to_string()) }))
 }
@@ -321,25 +321,5 @@ pub(super) async fn show(engine: &Engine, request: Request, caller: &Caller) -> 
         Some(client) => engine.grant(request, client).await?,
         None => (request, None),
     };
-    view(engine, &request, caller, grant).await
-}
-
-async fn show_listed(engine: &Engine, request: Request, caller: &Caller) -> Result<RequestView, Problem> {
-    view(engine, &request, caller, None).await
-}
-
-async fn view(
-    engine: &Engine,
-    request: &Request,
-    caller: &Caller,
-    grant: Option<crate::engine::grants::Token>,
-) -> Result<RequestView, Problem> {
-    let reader = if caller.is_requester(request) { Reader::Requester } else { Reader::Other };
-    let extras = Extras {
-        grant,
-        deliveries: engine.delivery_lines(request).await?,
-        eligible: engine.eligible_known(request),
-        void_before: engine.void_before(request, caller).await?,
-    };
-    Ok(RequestView::of(request, reader, extras, &engine.settings.public_url, engine.clock.now()))
+    Ok(engine.view(&request, caller, grant).await?)
 }

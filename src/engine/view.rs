@@ -1,14 +1,16 @@
-//! Owns the JSON of a request as callers read it (api.md §2), and what each kind of caller may see of it.
+//! Owns the JSON of a request as callers read it, and what each kind of caller may see of it.
 //!
 //! Never shows `state`, `nonce` or a grant to anybody but the requesting client, and no unmasked parameter to those
 //! who only may read.
 
+use super::caller::Caller;
+use super::grants::Token;
+use super::{Engine, Failure};
 use crate::domain::ask::Link;
 use crate::domain::ids::{ClientId, PersonId, RequestId, ReviewId};
 use crate::domain::mask;
 use crate::domain::request::{DecidedBy, GrantReason, Request, State, Status};
 use crate::domain::time::Timestamp;
-use crate::engine::grants::Token;
 use crate::store::DeliveryLine;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -269,6 +271,23 @@ impl RequestView {
             grant_reason: request.grant_reason(now, extras.void_before),
             urls: Urls { review: format!("{this}/reviews"), cancel: format!("{this}/cancel"), this },
         }
+    }
+}
+
+impl Engine {
+    /// The request as `caller` may see it; the grant is for its requester alone.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn view(&self, request: &Request, caller: &Caller, grant: Option<Token>) -> Result<RequestView, Failure> {
+        let reader = if caller.is_requester(request) { Reader::Requester } else { Reader::Other };
+        let extras = Extras {
+            grant,
+            deliveries: self.delivery_lines(request).await?,
+            eligible: self.eligible_known(request),
+            void_before: self.void_before(request, caller).await?,
+        };
+        Ok(RequestView::of(request, reader, extras, &self.settings.public_url, self.clock.now()))
     }
 }
 

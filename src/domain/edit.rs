@@ -10,6 +10,8 @@ use crate::domain::reader::{Errors, Reader, Text, integer, kind, nearest};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
+pub mod form;
+
 /// Largest schema, in canonical bytes (api.md §1).
 pub const MAX_SCHEMA_BYTES: usize = 16 * 1024;
 const TYPES: [&str; 7] = ["string", "integer", "number", "boolean", "object", "array", "null"];
@@ -25,6 +27,8 @@ pub struct EditSchema {
 /// One place of the schema. The subset has no `additionalProperties`: what `properties` does not name may not differ.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Node {
+    title: Option<String>,
+    description: Option<String>,
     types: Vec<String>,
     properties: Option<BTreeMap<String, Node>>,
     required: Vec<String>,
@@ -122,6 +126,8 @@ impl Node {
     fn read(value: &Value, at: &str, errors: &Errors) -> Option<Self> {
         let reader = Reader::open(value, at, errors)?;
         let node = Self {
+            title: reader.text("title", Text::prose(300)),
+            description: reader.text("description", Text::prose(4000)),
             types: read_types(&reader),
             properties: reader.optional("properties").and_then(|properties| read_properties(properties, &reader.at("properties"), errors)),
             required: read_names(&reader, "required"),
@@ -135,8 +141,6 @@ impl Node {
             max_items: read_count(&reader, "maxItems"),
             items: reader.optional("items").and_then(|items| Self::read(items, &reader.at("items"), errors)).map(Box::new),
         };
-        reader.text("title", Text::prose(300));
-        reader.text("description", Text::prose(4000));
         reader.close();
         if node.choices.as_ref().is_some_and(Vec::is_empty) {
             reader.wrong("enum", "must name at least one value");

@@ -350,9 +350,8 @@ impl Reviewing {
         if !self.reviewer.was_judged_by(&requirements) {
             return Err(Refused::Stale);
         }
-        let asked = &request.asked;
-        let digest = digest::digest(&asked.ask.action, &asked.client.id, asked.nonce, parameters, asked.ask.resource.as_ref());
-        if digest == request.live.digest || request.live.past_digests.contains(&digest) {
+        let digest = request.digest_with(parameters);
+        if request.had(&digest) {
             return Err(Refused::EditRepeats);
         }
         let before = std::mem::replace(&mut request.live.digest, digest);

@@ -32,6 +32,7 @@
 //! ```
 
 mod apply;
+mod draft;
 mod feedback;
 mod open;
 mod refused;
@@ -42,6 +43,7 @@ mod transition;
 mod tests;
 
 pub use apply::Event;
+pub use draft::Draft;
 pub(in crate::domain) use feedback::said;
 pub use open::{Asked, ClientRef, OnBehalfOf, Opening, PolicyOutcome};
 pub use refused::Refused;

@@ -38,7 +38,7 @@ pub enum Refused {
     #[error("The caller does not offer the decision \"{0}\" for this request.")]
     NotOffered(&'static str),
     /// The rule asks the approver for a comment.
-    #[error("A comment is required to approve this request. Open Details to write one.")]
+    #[error("A comment is required to approve this request.")]
     CommentRequired,
     /// The deny option is not one of the caller's.
     #[error("There is no deny option of that name.")]

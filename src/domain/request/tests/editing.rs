@@ -201,3 +201,30 @@ fn a_comment_decides_nothing() {
     story.act(Dave, Act::Comment, Some("looking")).unwrap();
     assert_eq!(story.request.reviews().len(), 3, "saying it twice is saying it twice");
 }
+
+#[test]
+fn a_draft_says_what_the_edit_will_lead_to_and_what_is_wrong_with_it() {
+    let filled = |rows: &str| [("/rows".to_owned(), Some(rows.to_owned()))].into();
+    let mut story = Story::new();
+    assert_eq!(story.request.form().unwrap().fields[0].value.as_deref(), Some("1000"));
+    let draft = story.request.draft(&filled("10")).unwrap();
+    let told: Vec<_> = draft.changes.iter().map(|change| (change.pointer.as_str(), change.before.clone(), change.after.clone())).collect();
+    assert_eq!(told, [("/rows", Some(json!(1000)), Some(json!(10)))]);
+    let errors = |answer: Refused| match answer {
+        Refused::EditOutOfBounds(errors) => errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        other => vec![other.to_string()],
+    };
+    assert_eq!(errors(story.request.draft(&filled("ten")).unwrap_err()), ["/rows: must be a whole number"]);
+    assert_eq!(errors(story.request.draft(&filled("0")).unwrap_err()), ["/rows: must be at least 1"]);
+    assert_eq!(story.request.draft(&filled("1000")).unwrap_err(), Refused::EditRepeats);
+    story.edit_to(Bob, draft.parameters).unwrap();
+    assert_eq!(*story.request.digest(), draft.digest, "what was drafted is what it became");
+    assert_eq!(story.request.draft(&filled("1000")).unwrap_err(), Refused::EditRepeats);
+    // Nothing that the caller did not offer.
+    let mut plain = body();
+    plain["allowed_decisions"] = json!(["approve", "deny"]);
+    plain.as_object_mut().unwrap().remove("edit_schema");
+    let closed = Story::with(&plain, one_seat());
+    assert!(closed.request.form().is_none());
+    assert_eq!(closed.request.draft(&filled("10")).unwrap_err(), Refused::NotOffered("edit"));
+}

@@ -146,7 +146,7 @@ fn every_refusal_has_its_code_and_its_sentence() {
         ),
         (Refused::EditDeniedByPolicy("why.".to_owned()), "edit_denied_by_policy", "Policy denies the edited parameters: why."),
         (Refused::NotOffered("edit"), "decision_not_offered", "The caller does not offer the decision \"edit\" for this request."),
-        (Refused::CommentRequired, "comment_required", "A comment is required to approve this request. Open Details to write one."),
+        (Refused::CommentRequired, "comment_required", "A comment is required to approve this request."),
         (Refused::UnknownOption, "unknown_option", "There is no deny option of that name."),
         (Refused::RecheckNeeded(vec![PersonId::new([0; 16])]), "recheck_needed", "earlier approvers must be checked again"),
         (Refused::Stale, "stale", "the request changed since the reviewer was verified"),

@@ -80,7 +80,7 @@ both_databases! {
         let mut forged = bob.tap_payload(&card, "cs.details");
         forged["actions"][0]["action_id"] = json!("cs.approve");
         assert_eq!(app.slack.deliver(&forged, &Oddity::default()).await.status, 200);
-        assert_eq!(told(&app, "U0BOB", 1).await, ["A comment is required to approve this request. Open Details to write one."]);
+        assert_eq!(told(&app, "U0BOB", 1).await, ["A comment is required to approve this request."]);
         bob.taps(&card, "cs.details").await;
         let view = dialog(&app, "U0BOB").await;
         let mut empty = bob.submit_payload(&view, &[words("   ")]);

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Life of a key that we make, unless less is asked for.
 pub const KEY_LIFE: Duration = Duration::from_hours(2160);
 
+/// How long finished taps and superseded heads are kept. A platform repeats a tap for an hour at most; the rest is for people who ask what became of theirs.
+pub const KEPT: Duration = Duration::from_hours(7 * 24);
+
 /// What a new client shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewClient {
@@ -149,6 +152,16 @@ impl Engine {
         let signed = SignedHead { head, at, signature: signature.to_vec(), public_key: self.audit_key.public_key().to_vec() };
         self.store.put_signed_head(signed).await?;
         Ok(0)
+    }
+
+    /// Forgets what only grows, as far as it is older than [`KEPT`]; answers with how many rows went. Requests, reviews, the
+    /// audit log and idempotency keys are never forgotten here.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn prune(&self) -> Result<usize, Failure> {
+        let gone = self.store.prune(self.clock.now().minus(KEPT)).await?;
+        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
 
     /// Writes the counted repeats of refusals whose minute is over; answers 0, so that the worker rests.

@@ -179,8 +179,7 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub async fn history(&self, client: &crate::domain::ids::ClientId, action: &str) -> Result<policy::History, Failure> {
-        let day = Duration::from_hours(24);
-        let since = crate::domain::time::Timestamp::from_millis(self.clock.now().as_millis() - i64::try_from(day.as_millis()).unwrap_or(0));
+        let since = self.clock.now().minus(Duration::from_hours(24));
         Ok(self.store.history(client, action, since).await?)
     }
 }

@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 const TICK: Duration = Duration::from_millis(500);
 /// A changed log gets a signed head this often.
 const HEAD_EVERY: Duration = Duration::from_mins(1);
+/// What only grows is looked through this often.
+const PRUNE_EVERY: Duration = Duration::from_hours(1);
 /// Loops that deliver cards at the same time; each handles a batch.
 const DELIVERERS: usize = 4;
 
@@ -38,6 +40,7 @@ impl Workers {
             engine.flush_refusals().await
         }));
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), HEAD_EVERY, None, "head", async |engine| engine.sign_head().await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), PRUNE_EVERY, None, "prune", async |engine| engine.prune().await));
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, None, "eligibility", async |engine| engine.count_eligible().await));
         tasks.spawn(finish_taps(Arc::clone(engine), stop.subscribe(), format!("{name}-taps")));
         for number in 0..DELIVERERS {

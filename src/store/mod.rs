@@ -314,6 +314,15 @@ impl Store {
         self.shared.bell.subscribe()
     }
 
+    /// Forgets what only grows: finished taps that came in before `before`, and signed heads of before then that a later one of
+    /// their day supersedes. Answers how many rows went; while it is not 0 there may be more.
+    pub async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
+        match self.submit(Work::Prune { before }).await? {
+            Answer::Count(count) => Ok(count),
+            _ => Err(StoreError::MISMATCH),
+        }
+    }
+
     /// Every SQL text of this backend, for the test that prepares them all.
     #[doc(hidden)]
     #[must_use]

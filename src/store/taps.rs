@@ -126,12 +126,4 @@ impl Store {
     pub async fn unfinished_taps(&self) -> Result<u64, StoreError> {
         read!(self, sql, pool => sql::taps::unfinished(pool))
     }
-
-    /// Forgets finished taps that came in before `taps_before`, and answers how many; platforms repeat a tap within minutes.
-    pub async fn prune(&self, taps_before: Timestamp) -> Result<u64, StoreError> {
-        match self.submit(Work::Prune { taps_before }).await? {
-            Answer::Count(count) => Ok(count),
-            _ => Err(StoreError::MISMATCH),
-        }
-    }
 }

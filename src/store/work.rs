@@ -112,7 +112,7 @@ pub(super) enum Work {
         value: String,
     },
     Prune {
-        taps_before: Timestamp,
+        before: Timestamp,
     },
 }
 

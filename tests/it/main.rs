@@ -8,6 +8,7 @@ mod authorization;
 mod cli;
 mod crash;
 mod failures;
+mod operating;
 mod races;
 mod repository;
 mod shutdown;

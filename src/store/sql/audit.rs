@@ -1,11 +1,12 @@
 //! Owns the statements over `audit_event` and `audit_head`.
 //!
-//! Never updates or deletes: the triggers would refuse it.
+//! Never updates or deletes an event: the triggers would refuse it.
 
 use super::bulk::Bulk;
 use super::{Conn, Db, Pool};
 use crate::domain::audit::{Head, Prepared, Sealed};
 use crate::domain::ids::RequestId;
+use crate::domain::time::Timestamp;
 use crate::store::audit::{AuditFilter, RawEvent};
 use crate::store::error::StoreError;
 use crate::store::heads::HeadRow;
@@ -21,8 +22,10 @@ const PUT_HEAD: &str =
     "INSERT INTO audit_head (seq, at, chain_hash, signature, public_key) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (seq, at) DO NOTHING";
 const HEADS: &str = "SELECT seq, at, chain_hash, signature, public_key FROM audit_head ORDER BY seq, at";
 const LAST_HEAD: &str = "SELECT seq, at, chain_hash, signature, public_key FROM audit_head ORDER BY seq DESC, at DESC LIMIT 1";
+/// A later head says all that an earlier one of its day (UTC) does.
+const PRUNE_HEADS: &str = "DELETE FROM audit_head WHERE at < $1 AND seq NOT IN (SELECT max(seq) FROM audit_head GROUP BY at / 86400000)";
 
-pub(super) const TEXTS: &[&str] = &[HEAD, RANGE, PUT_HEAD, HEADS, LAST_HEAD];
+pub(super) const TEXTS: &[&str] = &[HEAD, RANGE, PUT_HEAD, HEADS, LAST_HEAD, PRUNE_HEADS];
 
 pub(super) static INSERT: Bulk = Bulk::new(
     "INSERT INTO audit_event (seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash) VALUES",
@@ -124,6 +127,10 @@ pub(super) async fn put_head(conn: &mut Conn, head: &HeadRow) -> Result<(), Stor
         .execute(conn)
         .await?;
     Ok(())
+}
+
+pub(super) async fn prune_heads(conn: &mut Conn, before: Timestamp) -> Result<u64, StoreError> {
+    Ok(sqlx::query::<Db>(PRUNE_HEADS).bind(before.as_millis()).execute(conn).await?.rows_affected())
 }
 
 pub(in crate::store) async fn heads(pool: &Pool) -> Result<Vec<HeadRow>, StoreError> {

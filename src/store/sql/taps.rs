@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 const POSTPONE: &str = "UPDATE tap SET due_at = $2, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND finished_at IS NULL";
 const UNFINISHED: &str = "SELECT count(*) FROM tap WHERE due_at IS NOT NULL";
-const PRUNE: &str = "DELETE FROM tap WHERE due_at IS NULL AND received_at < $1";
+const PRUNE: &str = "DELETE FROM tap WHERE id IN (SELECT id FROM tap WHERE due_at IS NULL AND received_at < $1 LIMIT 1000)";
 
 pub(super) const TEXTS: &[&str] = &[POSTPONE, UNFINISHED, PRUNE];
 
@@ -95,6 +95,7 @@ pub(super) async fn postpone(conn: &mut Conn, id: i64, due_at: Timestamp) -> Res
     Ok(())
 }
 
+/// A thousand at a time: no caller should wait behind a long deletion.
 pub(super) async fn prune(conn: &mut Conn, before: Timestamp) -> Result<u64, StoreError> {
     Ok(sqlx::query::<Db>(PRUNE).bind(before.as_millis()).execute(conn).await?.rows_affected())
 }

@@ -353,7 +353,10 @@ impl<'b> Batch<'b> {
             }
             Work::PutHead(head) => super::audit::put_head(conn, &HeadRow::from(head.as_ref())).await?,
             Work::PutMeta { key, value } => meta::put(conn, key, value).await?,
-            Work::Prune { taps_before } => return Ok(Answer::Count(taps::prune(conn, *taps_before).await?)),
+            Work::Prune { before } => {
+                let heads = super::audit::prune_heads(conn, *before).await?;
+                return Ok(Answer::Count(heads + taps::prune(conn, *before).await?));
+            }
             Work::Commit(_) | Work::Record(_) | Work::ReceiveTap(_) | Work::FinishTap { .. } => {}
         }
         Ok(Answer::Done)

@@ -71,6 +71,26 @@ both_databases! {
         store.close().await;
     }
 
+    async fn of_the_superseded_heads_the_last_of_each_day_stays(database: TestDatabase) {
+        let store = database.store().await;
+        let day = 86_400;
+        // The tests' time begins at 11:40 UTC.
+        for second in [0, 60, 12 * 3_600, day - 1, day, 3 * day, 3 * day + 5] {
+            store.record(vec![entry(Kind::ConfigChanged)], at(second)).await.unwrap();
+            let head = store.audit_head().await.unwrap();
+            store.put_signed_head(SignedHead { head, at: at(second), signature: vec![1], public_key: vec![2] }).await.unwrap();
+        }
+        let kept = async || store.signed_heads().await.unwrap().iter().map(|signed| signed.head.seq).collect::<Vec<_>>();
+        assert_eq!(store.prune(at(60)).await.unwrap(), 1);
+        assert_eq!(kept().await, [2, 3, 4, 5, 6, 7]);
+        assert_eq!(store.prune(at(9 * day)).await.unwrap(), 3);
+        assert_eq!(kept().await, [3, 5, 7]);
+        assert_eq!(store.prune(at(9 * day)).await.unwrap(), 0);
+        assert_eq!(store.last_signed_head().await.unwrap().unwrap().head, store.audit_head().await.unwrap());
+        verify(&store).await;
+        store.close().await;
+    }
+
     async fn events_are_read_by_request_actor_type_and_time(database: TestDatabase) {
         let store = database.store().await;
         let request = Asks::default().store(&store).await;

@@ -49,8 +49,10 @@ both_databases! {
         store.finish_tap(&id, "repeated", at(51)).await.unwrap();
         assert_eq!(store.claim_taps(at(9_999), 10, LEASE, "one").await.unwrap(), []);
         assert_eq!(store.unfinished_taps().await.unwrap(), 0);
+        let waiting = new(&store.receive_tap("slack", "waits", request.id(), "{}", at(1)).await.unwrap());
         assert_eq!(store.prune(at(1)).await.unwrap(), 0);
         assert_eq!(store.prune(at(2)).await.unwrap(), 1);
+        assert_eq!(store.claim_taps(at(60), 10, LEASE, "one").await.unwrap()[0].id, waiting, "what is not judged yet stays");
         store.finish_tap(&TapId("nonsense".to_owned()), "x", at(1)).await.unwrap();
         store.close().await;
         other.close().await;

@@ -1,0 +1,3 @@
+//! What an operator relies on: retention, backups, upgrades, what stands before the server, what is watched, how it is deployed.
+
+mod retention;

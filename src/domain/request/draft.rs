@@ -48,7 +48,7 @@ impl Request {
         if self.had(&digest) {
             return Err(Refused::EditRepeats);
         }
-        let after = mask::mask_parameters(&meant, &ask.sensitive);
+        let after = self.masked(&meant);
         Ok(Draft { changes: edit::diff(&shown.value, &after.value), parameters, digest })
     }
 
@@ -64,7 +64,7 @@ impl Request {
     }
 
     fn shown(&self) -> mask::Masked {
-        mask::mask_parameters(self.parameters(), &self.asked.ask.sensitive)
+        self.masked(self.parameters())
     }
 }
 

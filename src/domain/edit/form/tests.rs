@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::digest::Nonce;
 use crate::domain::mask::{MASK, mask_parameters};
 use serde_json::json;
 
@@ -12,7 +13,7 @@ fn form(schema: Value, parameters: Value) -> (Form, Map<String, Value>) {
 
 fn bounded(properties: Value, parameters: Value, bounds: Option<&[&str]>) -> Option<(Form, Map<String, Value>)> {
     let schema = EditSchema::parse(&json!({"type": "object", "required": ["needed"], "properties": properties})).unwrap();
-    let shown = mask_parameters(&object(parameters), &["/secret".to_owned()]);
+    let shown = mask_parameters(&object(parameters), &["/secret".to_owned()], &[], Nonce::new([7; 16]));
     let bounds = bounds.map(|bounds| bounds.iter().map(|&bound| bound.to_owned()).collect::<Vec<_>>());
     Form::of(&schema, &shown, bounds.as_deref()).map(|form| (form, shown.value))
 }

@@ -106,6 +106,12 @@ async fn verified(context: &Context, verify: &Verify) -> anyhow::Result<ExitCode
     Ok(if report.tampering.is_none() { ExitCode::SUCCESS } else { ExitCode::from(TAMPERED) })
 }
 
+/// Verifies the log of an open database; the backup does so with its copy.
+pub(super) async fn report(out: Output, store: &Store, config: &Config) -> anyhow::Result<Report> {
+    let key = audit_key(config)?;
+    read(out, store, None, key.as_ref()).await.map(|(report, _)| report)
+}
+
 /// The key that must have signed the heads; none where this machine has it not, as an auditor's has not.
 fn audit_key(config: &Config) -> anyhow::Result<Option<AuditKey>> {
     if matches!(&config.audit.checkpoint_key, KeySource::File(file) if !file.exists()) {
@@ -289,7 +295,7 @@ fn show(out: Output, report: &Report, key_known: bool, saved: Option<(&Path, u64
     Ok(())
 }
 
-fn events(number: u64) -> String {
+pub(super) fn events(number: u64) -> String {
     format!("{} event{}", thousands(number), if number == 1 { "" } else { "s" })
 }
 

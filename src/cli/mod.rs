@@ -6,6 +6,7 @@
 //! Exit codes: 0 done, 1 wrong or failed, 64 the command line itself is wrong; `audit verify` and `run` have more, told in their files.
 
 mod audit;
+mod backup;
 mod check;
 mod client;
 mod demo;
@@ -68,6 +69,9 @@ enum Command {
     /// Bring the database to the form that this version needs
     #[command(after_help = migrate::EXAMPLES)]
     Migrate,
+    /// Copy the SQLite database while the server works on it
+    #[command(after_help = backup::EXAMPLES)]
+    Backup(backup::Args),
     /// Check, test or explain a policy file
     #[command(subcommand)]
     Policy(policy::Command),
@@ -162,7 +166,7 @@ pub fn main() -> ExitCode {
 /// Many threads for what serves many, one for the rest.
 fn runtime(command: &Command) -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = match command {
-        Command::Serve | Command::Demo(_) | Command::Audit(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Serve | Command::Demo(_) | Command::Audit(_) | Command::Backup(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     Ok(builder.enable_all().build()?)
@@ -174,6 +178,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCod
         Command::Demo(args) => demo::run(args.port).await.map(|()| ExitCode::SUCCESS),
         Command::Check => check::run(context),
         Command::Migrate => migrate::run(context).await,
+        Command::Backup(args) => backup::run(context, &args).await,
         Command::Policy(command) => policy::run(context, &command),
         Command::Client(command) => client::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,

@@ -13,6 +13,7 @@
 //! a test under `both_databases!`. A write is a variant of `work::Work`, so that it goes through the queue.
 
 mod audit;
+mod backup;
 mod changes;
 mod clients;
 mod deliveries;
@@ -266,6 +267,27 @@ impl Store {
             queue: Mutex::new(writes.then_some(sender)),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Opens an SQLite file that nobody writes to, such as a finished copy, to read it only: no file is made beside it.
+    /// Writes are `Unavailable`.
+    #[must_use]
+    pub fn open_still(file: &std::path::Path) -> Self {
+        let options = StoreOptions::default();
+        let pool = sqlite::still(file, &options);
+        let reads = shared_reads!(sqlite_sql, pool);
+        let shared = Shared {
+            backend: Backend::Sqlite(pool),
+            url: String::new(),
+            events: EventIds(Arc::clone(&options.random)),
+            options,
+            bell: Arc::new(Bell::new()),
+            remembered: Mutex::default(),
+            together: reads,
+            writing: tokio::sync::Mutex::new(None),
+            queue: Mutex::new(None),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Brings the schema up to date. Several processes may do so at once: PostgreSQL's migrations take an advisory lock, SQLite's the file's.

@@ -62,6 +62,12 @@ pub(super) fn readers(url: &str, options: &StoreOptions) -> Result<sqlx::Pool<Db
         .connect_lazy_with(connect))
 }
 
+/// The pool that reads a file which nobody writes to.
+pub(super) fn still(file: &Path, options: &StoreOptions) -> sqlx::Pool<Db> {
+    let connect = SqliteConnectOptions::new().filename(file).read_only(true).immutable(true).disable_statement_logging();
+    PoolOptions::new().max_connections(options.readers).test_before_acquire(false).connect_lazy_with(connect)
+}
+
 /// Creates the file with mode 0600 when it is missing: it holds what people wrote.
 pub(super) fn create_private_file(url: &str) -> Result<(), StoreError> {
     let connect = base(url)?;
@@ -75,4 +81,16 @@ pub(super) fn create_private_file(url: &str) -> Result<(), StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(_) => Err(StoreError::Unavailable { code: "cannot_open" }),
     }
+}
+
+/// Copies the whole database as it is at one instant into `file`, which must not exist or be empty. Readers and the writer go on meanwhile.
+pub(super) async fn copy(pool: &sqlx::Pool<Db>, file: &str) -> Result<(), StoreError> {
+    sqlx::query::<Db>("VACUUM INTO $1").bind(file).execute(pool).await?;
+    Ok(())
+}
+
+/// Looks at every page and index; answers with what is wrong first.
+pub(super) async fn integrity(pool: &sqlx::Pool<Db>) -> Result<Option<String>, StoreError> {
+    let found: String = sqlx::query_scalar::<Db, _>("PRAGMA integrity_check(1)").fetch_one(pool).await?;
+    Ok((found != "ok").then_some(found))
 }

@@ -1,3 +1,4 @@
 //! What an operator relies on: retention, backups, upgrades, what stands before the server, what is watched, how it is deployed.
 
+mod backup;
 mod retention;

@@ -135,6 +135,7 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         pages: Arc::new(Pages::new().map_err(StartError::new)?),
         metrics: metrics_handle(),
         slack,
+        ping: http::events::PING,
         demo: around.demo.map(Arc::new),
     };
     Ok(Built { app })

@@ -11,6 +11,7 @@ pub mod deliver;
 pub mod eligibility;
 pub mod end;
 pub mod failure;
+pub mod feed;
 pub mod follow;
 pub mod grants;
 pub mod open;

@@ -181,6 +181,7 @@ pub struct GrantView {
 pub struct Urls {
     #[serde(rename = "self")]
     this: String,
+    events: String,
     review: String,
     cancel: String,
 }
@@ -269,12 +270,26 @@ impl RequestView {
                 expires_at: grant.expires_at,
             }),
             grant_reason: request.grant_reason(now, extras.void_before),
-            urls: Urls { review: format!("{this}/reviews"), cancel: format!("{this}/cancel"), this },
+            urls: Urls { events: format!("{this}/events"), review: format!("{this}/reviews"), cancel: format!("{this}/cancel"), this },
         }
     }
 }
 
 impl Engine {
+    /// The request as whoever may only read sees it: what streams and callbacks carry, whoever they are for.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn view_for_readers(&self, request: &Request) -> Result<RequestView, Failure> {
+        let extras = Extras {
+            grant: None,
+            deliveries: self.delivery_lines(request).await?,
+            eligible: self.eligible_known(request),
+            void_before: self.store.client(&request.asked().client.id).await?.and_then(|client| client.void_before),
+        };
+        Ok(RequestView::of(request, Reader::Other, extras, &self.settings.public_url, self.clock.now()))
+    }
+
     /// The request as `caller` may see it; the grant is for its requester alone.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Owns the callers that wait: who waits for which request, and waking them.
+//! Owns the callers that wait: who waits for which request or for the log, and waking them.
 //!
 //! Never holds a request's state: a wake-up is a hint, the database is the truth. A waiter registers before it reads,
 //! so nothing that is committed in between can be missed. An idle waiter costs one watch channel and no timer.
@@ -19,12 +19,18 @@ type Shard = Mutex<HashMap<RequestId, watch::Sender<u64>>>;
 pub struct Waiters {
     shards: Vec<Shard>,
     hasher: RandomState,
+    log: watch::Sender<u64>,
     closing: watch::Sender<bool>,
 }
 
 impl Default for Waiters {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new(), closing: watch::Sender::new(false) }
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            log: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
+        }
     }
 }
 
@@ -40,11 +46,23 @@ impl Waiters {
         let mut shard = self.shard(id).lock().unwrap_or_else(PoisonError::into_inner);
         let changes = shard.entry(id.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe();
         drop(shard);
-        Waiting { changes: Some(changes), closing: self.closing.subscribe(), id: id.clone(), registry: Arc::clone(self) }
+        Waiting { changes: Some(changes), closing: self.closing.subscribe(), id: Some(id.clone()), registry: Arc::clone(self) }
     }
 
-    /// Wakes whoever waits for this request.
+    /// Registers interest in the log. Read it only afterwards.
+    #[must_use]
+    pub fn register_log(self: &Arc<Self>) -> Waiting {
+        Waiting { changes: Some(self.log.subscribe()), closing: self.closing.subscribe(), id: None, registry: Arc::clone(self) }
+    }
+
+    /// Wakes whoever waits for the log.
+    pub fn wake_log(&self) {
+        self.log.send_modify(|count| *count += 1);
+    }
+
+    /// Wakes whoever waits for this request, and for the log, where every change stands.
     pub fn wake(&self, id: &RequestId) {
+        self.wake_log();
         let shard = self.shard(id).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = shard.get(id) {
             sender.send_modify(|count| *count += 1);
@@ -53,6 +71,7 @@ impl Waiters {
 
     /// Wakes everybody, after hints may have been lost.
     pub fn wake_all(&self) {
+        self.wake_log();
         for shard in &self.shards {
             for sender in shard.lock().unwrap_or_else(PoisonError::into_inner).values() {
                 sender.send_modify(|count| *count += 1);
@@ -90,7 +109,8 @@ impl Waiters {
 pub struct Waiting {
     changes: Option<watch::Receiver<u64>>,
     closing: watch::Receiver<bool>,
-    id: RequestId,
+    /// `None`: the log.
+    id: Option<RequestId>,
     registry: Arc<Waiters>,
 }
 
@@ -118,7 +138,9 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.changes = None;
-        self.registry.forget(&self.id);
+        if let Some(id) = &self.id {
+            self.registry.forget(id);
+        }
     }
 }
 

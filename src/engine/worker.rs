@@ -144,6 +144,7 @@ async fn wake_callers(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
         };
         match changed {
             Changed::Request(id) => engine.waiters.wake(&id),
+            Changed::Log => engine.waiters.wake_log(),
             Changed::All => engine.waiters.wake_all(),
         }
     }

@@ -76,7 +76,7 @@ pub async fn events(State(app): State<App>, Auditor(_auditor): Auditor, Query(qu
     Ok(Json(json!({"items": items, "next_cursor": next})))
 }
 
-fn event(row: &AuditRow) -> Result<Value, Problem> {
+pub(super) fn event(row: &AuditRow) -> Result<Value, Problem> {
     let mut event: Value = serde_json::from_str(&row.event).map_err(|_| {
         tracing::error!(seq = row.seq, "an audit event is not JSON; run: countersign audit verify");
         Failure::Internal

@@ -3,14 +3,15 @@
 //!
 //! Never tells a stranger why a credential is not good, and never compares secrets but by their SHA-256.
 
-use super::App;
 use super::problem::Problem;
+use super::{App, sessions};
 use crate::config::api_key;
 use crate::domain::audit::Actor;
 use crate::engine::caller::{Caller, Client, Scope, SignedIn};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::{Arc, OnceLock};
 
 /// Filled in once it is known who asks, so that a refusal can be recorded.
@@ -20,6 +21,43 @@ pub struct WhoAsked(pub Arc<OnceLock<Actor>>);
 /// Any authenticated caller.
 #[derive(Debug)]
 pub struct Authenticated(pub Caller);
+
+/// What a caller proved itself with, kept by those who answer for a long time: it may end while they do.
+#[derive(Debug)]
+pub enum Credential {
+    /// SHA-256 of the API key.
+    Key([u8; 32]),
+    /// The session's token.
+    Session(SecretString),
+}
+
+impl Credential {
+    fn sent(headers: &HeaderMap) -> Option<Self> {
+        match headers.get(header::AUTHORIZATION) {
+            Some(value) => value.to_str().ok().and_then(bearer).map(|token| Self::Key(api_key::hash(token))),
+            None => sessions::token(headers).map(|token| Self::Session(SecretString::from(token))),
+        }
+    }
+
+    /// Whose it is now.
+    ///
+    /// # Errors
+    /// 401 once it is worth nothing.
+    pub async fn caller(&self, app: &App) -> Result<Caller, Problem> {
+        match self {
+            Self::Key(hash) => Ok(Caller::Client(client(app, hash).await?)),
+            Self::Session(token) => app.sessions.of(token.expose_secret()).map(Caller::Person).ok_or_else(Problem::unauthorized),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Credential {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+        Self::sent(&parts.headers).ok_or_else(Problem::unauthorized)
+    }
+}
 
 /// A signed-in person.
 #[derive(Debug)]
@@ -32,7 +70,7 @@ impl FromRequestParts<App> for Authenticated {
         let caller = match parts.headers.get(header::AUTHORIZATION) {
             Some(value) => {
                 let token = value.to_str().ok().and_then(bearer).ok_or_else(Problem::unauthorized)?;
-                Caller::Client(client(app, token).await?)
+                Caller::Client(client(app, &api_key::hash(token)).await?)
             }
             None => Caller::Person(app.sessions.signed_in(&parts.headers, &parts.method).ok_or_else(Problem::unauthorized)?),
         };
@@ -48,12 +86,11 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn client(app: &App, token: &str) -> Result<Client, Problem> {
-    let hash = api_key::hash(token);
+async fn client(app: &App, hash: &[u8; 32]) -> Result<Client, Problem> {
     let known = app
         .engine
         .store
-        .client_by_key_hash(&hash, app.engine.clock.now())
+        .client_by_key_hash(hash, app.engine.clock.now())
         .await
         .map_err(|error| Problem::from(crate::engine::Failure::from(error)))?;
     match known {

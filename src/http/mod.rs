@@ -13,6 +13,7 @@ pub mod body;
 pub mod clients;
 pub mod demo;
 pub mod documents;
+pub mod events;
 mod extract;
 pub mod grants;
 pub mod health;
@@ -37,6 +38,7 @@ use pages::Pages;
 use problem::Problem;
 use sessions::Sessions;
 use std::sync::Arc;
+use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// What every handler can reach.
@@ -52,6 +54,8 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// The way in from Slack; `None` when it is not configured.
     pub slack: Option<Arc<SlackInbound>>,
+    /// How long a stream is silent before it says that it is alive.
+    pub ping: Duration,
     /// The demo's page; `None` in `serve`, which cannot reach it.
     pub demo: Option<Arc<demo::Demo>>,
 }
@@ -61,6 +65,8 @@ pub fn router(app: App) -> Router {
     let mut routes = Router::new()
         .route("/v1/requests", post(requests::create).get(requests::list))
         .route("/v1/requests/{id}", get(requests::read))
+        .route("/v1/requests/{id}/events", get(events::of_request))
+        .route("/v1/events", get(events::of_requests))
         .route("/v1/requests/{id}/cancel", post(requests::cancel))
         .route("/v1/requests/{id}/revoke", post(requests::revoke))
         .route("/v1/requests/{id}/reviews", post(requests::review))
@@ -77,6 +83,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/policy", get(policy::read).put(policy::replace))
         .route("/v1/policy/check", post(policy::check))
         .route("/v1/audit/events", get(audit::events))
+        .route("/v1/audit/stream", get(events::of_log))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/openapi.json", get(openapi::json))

@@ -2,7 +2,7 @@
 //!
 //! Never describes an endpoint that is not built.
 
-use super::{App, audit, clients, grants, health, policy, requests, slack};
+use super::{App, audit, clients, events, grants, health, policy, requests, slack};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use utoipa::openapi::RefOr;
@@ -20,6 +20,7 @@ use utoipa::{Modify, OpenApi};
         clients::list, clients::create, clients::disable, clients::add_key, clients::freeze, clients::unfreeze,
         policy::read, policy::replace, policy::check,
         audit::events,
+        events::of_request, events::of_requests, events::of_log,
         health::alive, health::ready,
         slack::interactions, slack::commands, slack::events,
     ),

@@ -141,12 +141,7 @@ pub async fn list(
         });
     }
     let cursor = query.cursor.as_deref().map(request_id_cursor).transpose()?;
-    match &caller {
-        Caller::Client(client) if client.may(Scope::RequestsRead) => {}
-        Caller::Client(client) if client.may(Scope::RequestsWrite) => filter.visible_to_client = Some(client.id.clone()),
-        Caller::Client(_) => return Err(Problem::missing_scope(Scope::RequestsRead.as_str())),
-        Caller::Person(_) => {}
-    }
+    filter.visible_to_client = only_own(&caller)?;
     let reviewer_me = match query.reviewer.as_deref() {
         None => false,
         Some("me") if matches!(caller, Caller::Person(_)) => true,
@@ -278,6 +273,16 @@ pub async fn evaluate(
         "require": evaluation.requirements.require,
         "expires_in": evaluation.requirements.expires_in,
     })))
+}
+
+/// The client that sees only its own requests; `None` for whoever may see others' as well.
+pub(super) fn only_own(caller: &Caller) -> Result<Option<ClientId>, Problem> {
+    match caller {
+        Caller::Client(client) if client.may(Scope::RequestsRead) => Ok(None),
+        Caller::Client(client) if client.may(Scope::RequestsWrite) => Ok(Some(client.id.clone())),
+        Caller::Client(_) => Err(Problem::missing_scope(Scope::RequestsRead.as_str())),
+        Caller::Person(_) => Ok(None),
+    }
 }
 
 /// An id in a path; a text that is none is an unknown request.

@@ -44,12 +44,18 @@ impl Sessions {
         if !method.is_safe() && !same_origin(headers, &demo.origin) {
             return None;
         }
-        let token = cookie(headers)?;
-        demo.people.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+        self.of(token(headers)?)
+    }
+
+    /// Whose session that is now.
+    #[must_use]
+    pub fn of(&self, token: &str) -> Option<SignedIn> {
+        self.open.as_ref()?.people.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
     }
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The token in the cookie.
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(header::COOKIE)
         .iter()

@@ -8,8 +8,10 @@ use tokio::sync::broadcast;
 /// What may look different now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// This request.
+    /// This request, and so the log.
     Request(RequestId),
+    /// The log alone.
+    Log,
     /// Hints were missed: anything.
     All,
 }
@@ -17,8 +19,14 @@ pub enum Changed {
 /// How many hints a slow listener may be behind before it gets `All` instead.
 const BACKLOG: usize = 4_096;
 
-/// As hints travel between replicas: the sender's tag, then an id per word, or `*`.
+/// The word for the log alone.
+const LOG: &str = "log";
+
+/// As hints travel between replicas: the sender's tag, then an id per word, `log` when no request changed, or `*`.
 pub(super) fn to_payload(changed: &[RequestId], own: &str, limit: usize) -> String {
+    if changed.is_empty() {
+        return format!("{own} {LOG}");
+    }
     let mut text = own.to_owned();
     for id in changed {
         text.push(' ');
@@ -33,7 +41,8 @@ pub(super) fn from_payload(payload: &str, own: &str) -> Vec<Changed> {
     if words.next() == Some(own) {
         return Vec::new();
     }
-    let ids: Option<Vec<Changed>> = words.map(|word| word.parse().ok().map(Changed::Request)).collect();
+    let hint = |word: &str| if word == LOG { Some(Changed::Log) } else { word.parse().ok().map(Changed::Request) };
+    let ids: Option<Vec<Changed>> = words.map(hint).collect();
     ids.filter(|ids| !ids.is_empty()).unwrap_or_else(|| vec![Changed::All])
 }
 
@@ -87,6 +96,7 @@ mod tests {
         let payload = to_payload(&ids(3), "a", 8_000);
         assert_eq!(from_payload(&payload, "b"), ids(3).into_iter().map(Changed::Request).collect::<Vec<_>>());
         assert_eq!(from_payload(&payload, "a"), []);
+        assert_eq!(from_payload(&to_payload(&[], "a", 8_000), "b"), [Changed::Log]);
     }
 
     #[test]

@@ -48,6 +48,8 @@ fn rows() -> Vec<Row> {
         row("POST", "/v1/requests", |_| Some(export()), 401, ("executor", 403), ("bob@example.com", 403), ("agent", 201)),
         row("GET", "/v1/requests", nothing, 401, ("executor", 403), ("other", 200), ("agent", 200)),
         row("GET", "/v1/requests/{pending}", nothing, 401, ("executor", 404), ("other", 404), ("agent", 200)),
+        row("GET", "/v1/requests/{pending}/events", nothing, 401, ("executor", 404), ("other", 404), ("agent", 200)),
+        row("GET", "/v1/events", nothing, 401, ("executor", 403), ("other", 200), ("agent", 200)),
         row("POST", "/v1/requests/{other}/cancel", empty, 401, ("executor", 403), ("other", 404), ("agent", 200)),
         row("POST", "/v1/requests/{pending}/revoke", empty, 401, ("executor", 404), ("other", 404), ("agent", 409)),
         row(
@@ -106,6 +108,7 @@ fn rows() -> Vec<Row> {
         row("PUT", "/v1/policy", |_| Some(json!("x")), 401, ("agent", 403), ("reader", 403), ("admin", 409)),
         row("POST", "/v1/policy/check", |_| Some(json!("x")), 401, ("agent", 403), ("admin", 403), ("reader", 200)),
         row("GET", "/v1/audit/events", nothing, 401, ("agent", 403), ("admin", 403), ("reader", 200)),
+        row("GET", "/v1/audit/stream", nothing, 401, ("agent", 403), ("admin", 403), ("reader", 200)),
         row("GET", "/healthz", nothing, 200, ("agent", 200), ("reader", 200), ("admin", 200)),
         row("GET", "/readyz", nothing, 200, ("agent", 200), ("reader", 200), ("admin", 200)),
         // Slack signs; an API key is worth nothing here.

@@ -45,6 +45,8 @@ pub(in crate::store) struct Writer {
 struct Done {
     answers: Vec<Answer>,
     changed: Vec<RequestId>,
+    /// The log grew.
+    logged: bool,
 }
 
 impl Writer {
@@ -107,6 +109,9 @@ impl Writer {
             metrics::histogram!("countersign_store_commit_seconds").record(job.queued.elapsed().as_secs_f64());
             // A caller that went away does not need its answer.
             let _ = job.reply.send(Ok(answer));
+        }
+        if done.changed.is_empty() && done.logged {
+            self.bell.ring(Changed::Log);
         }
         for id in done.changed {
             self.bell.ring(Changed::Request(id));
@@ -211,13 +216,15 @@ impl<'b> Batch<'b> {
         batch.commit(&commits, &mut finished).await?;
         taps::finish(batch.conn, &finished).await?;
         append(batch.conn, &batch.events).await?;
+        let logged = !batch.events.is_empty();
         if let Some(notify) = DIALECT.notify
-            && !batch.changed.is_empty()
+            && (logged || !batch.changed.is_empty())
         {
             let payload = to_payload(&batch.changed, tag, PAYLOAD_LIMIT);
             sqlx::query::<Db>(notify).bind(payload).execute(&mut *batch.conn).await?;
         }
-        Ok(Done { answers: batch.answers.into_iter().map(|answer| answer.unwrap_or(Answer::Done)).collect(), changed: batch.changed })
+        let answers = batch.answers.into_iter().map(|answer| answer.unwrap_or(Answer::Done)).collect();
+        Ok(Done { answers, changed: batch.changed, logged })
     }
 
     /// Every transition of the batch, in a handful of statements.

@@ -4,6 +4,7 @@ mod audit;
 mod cancel_revoke_outcome;
 mod clients_and_freeze;
 mod create;
+mod events;
 mod grants;
 mod health;
 mod idempotency;

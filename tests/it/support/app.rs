@@ -4,6 +4,7 @@
 use super::clock::TestClock;
 use super::db::TestDatabase;
 use super::slack::{FakeSlack, SECRET};
+use super::stream::EventStream;
 use countersign::app::{self, Running, Surroundings};
 use countersign::config::clients::{Client, Scope};
 use countersign::config::{Config, KeySource, api_key};
@@ -144,6 +145,8 @@ pub(crate) struct Options {
     pub(crate) policy_by_api: bool,
     /// Workspaces and organisations whose people may decide.
     pub(crate) team_ids: Vec<String>,
+    /// How long a stream is silent before it says that it is alive.
+    pub(crate) ping: Duration,
 }
 
 impl Default for Options {
@@ -154,6 +157,7 @@ impl Default for Options {
             slack: true,
             policy_by_api: false,
             team_ids: vec![TEAM.to_owned()],
+            ping: countersign::http::events::PING,
         }
     }
 }
@@ -204,7 +208,8 @@ impl TestApp {
             sessions: Sessions::demo(&url),
             demo: Some(Demo { token: DEMO_TOKEN.to_owned(), people: people(&options.directory) }),
         };
-        let built = app::build(&config, around).await.unwrap_or_else(|error| panic!("the server does not start: {error}"));
+        let mut built = app::build(&config, around).await.unwrap_or_else(|error| panic!("the server does not start: {error}"));
+        built.app.ping = options.ping;
         let running = app::start(built, listener, None);
         slack.app_is_at(&url);
         let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -234,6 +239,11 @@ impl TestApp {
     /// A client of the API.
     pub(crate) fn client(&self, name: &str) -> ApiClient<'_> {
         ApiClient { app: self, credential: Credential::Key(key(name)) }
+    }
+
+    /// A client with a key that the test got from the server.
+    pub(crate) fn with_key(&self, key: &str) -> ApiClient<'_> {
+        ApiClient { app: self, credential: Credential::Key(key.to_owned()) }
     }
 
     /// Somebody without a credential.
@@ -396,12 +406,7 @@ impl ApiClient<'_> {
 
     /// Any call with headers and any bytes.
     pub(crate) async fn raw(&self, method: &str, path: &str, body: Option<Vec<u8>>, headers: &[(&str, &str)]) -> Answer {
-        let mut request = self.app.http.request(method.parse().unwrap(), format!("{}{path}", self.app.url));
-        request = match &self.credential {
-            Credential::None => request,
-            Credential::Key(key) => request.bearer_auth(key),
-            Credential::Cookie(cookie) => request.header("cookie", cookie).header("origin", &self.app.url),
-        };
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
                 request = request.header("content-type", "application/json");
@@ -413,8 +418,28 @@ impl ApiClient<'_> {
         }
         let answer = request.send().await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let text = answer.text().await.unwrap();
+        // A stream has no end that could be waited for.
+        let streams = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let text = if streams { String::new() } else { answer.text().await.unwrap() };
         Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let request = self.app.http.request(method.parse().unwrap(), format!("{}{path}", self.app.url));
+        match &self.credential {
+            Credential::None => request,
+            Credential::Key(key) => request.bearer_auth(key),
+            Credential::Cookie(cookie) => request.header("cookie", cookie).header("origin", &self.app.url),
+        }
+    }
+
+    /// A stream of events, after the event of that id.
+    pub(crate) async fn stream(&self, path: &str, after: Option<&str>) -> EventStream {
+        let mut request = self.request("GET", path);
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        EventStream::of(request.send().await.unwrap())
     }
 
     /// GET.

@@ -9,3 +9,4 @@ pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod server;
 pub(crate) mod slack;
+pub(crate) mod stream;

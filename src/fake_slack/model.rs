@@ -22,8 +22,9 @@ pub const SCOPES: [&str; 7] =
 pub struct Model {
     /// Id of the workspace.
     pub team: String,
-    /// Enterprise Grid: the organisation, and whether the app is installed for all of it.
+    /// Enterprise Grid: the organisation.
     pub enterprise: Option<String>,
+    /// The app is installed for the whole organisation.
     pub org_wide: bool,
     /// Id of the app.
     pub app: String,

@@ -171,6 +171,9 @@ impl Person {
 }
 
 /// The two headers that Slack signs with.
+///
+/// # Panics
+/// Never: HMAC takes a key of any length.
 pub fn sign(secret: &str, body: &str, at: Timestamp) -> [(&'static str, String); 2] {
     let seconds = at.as_seconds();
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]

@@ -175,7 +175,7 @@ fn runtime(command: &Command) -> anyhow::Result<tokio::runtime::Runtime> {
 async fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => serve::run(context.load_config()?).await.map(|()| ExitCode::SUCCESS),
-        Command::Demo(args) => demo::run(args.port).await.map(|()| ExitCode::SUCCESS),
+        Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Check => check::run(context),
         Command::Migrate => migrate::run(context).await,
         Command::Backup(args) => backup::run(context, &args).await,

@@ -105,7 +105,8 @@ pub(super) fn hook(model: &mut Model, id: &str, body: &Value, now: Timestamp) ->
         let message = Message { channel: channel.clone(), ts, thread_ts: None, text: words, blocks: body["blocks"].clone(), edits: 0 };
         model.channels.entry(channel).or_default().messages.push(message);
     } else {
-        model.ephemerals.push(Ephemeral { channel, user, text: words });
+        let ts = model.ts(now);
+        model.ephemerals.push(Ephemeral { channel, user, ts, text: words, blocks: body["blocks"].clone() });
     }
     (200, "ok".to_owned())
 }
@@ -195,8 +196,8 @@ fn ephemeral(model: &mut Model, args: &Map<String, Value>, now: Timestamp) -> An
     if words.is_empty() && shown.is_null() {
         return no("no_text");
     }
-    model.ephemerals.push(Ephemeral { channel: id, user, text: words });
     let ts = model.ts(now);
+    model.ephemerals.push(Ephemeral { channel: id, user, ts: ts.clone(), text: words, blocks: shown });
     Ok(json!({ "message_ts": ts }))
 }
 

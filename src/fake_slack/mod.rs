@@ -8,6 +8,7 @@
 mod api;
 mod blocks;
 pub mod model;
+mod page;
 pub mod person;
 
 use crate::domain::time::{Clock, Timestamp};
@@ -24,9 +25,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-/// The signing secret of the app.
+/// The signing secret of the app, unless the workspace is given another one.
 pub const SECRET: &str = "fake-signing-secret";
 /// How long the app may take to answer a callback. Slack gives three seconds; a slow machine gets more.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -76,7 +77,10 @@ pub struct Call {
 struct Inner {
     clock: Arc<dyn Clock>,
     model: Mutex<Model>,
-    changed: Notify,
+    /// How often the workspace changed.
+    changed: watch::Sender<u64>,
+    /// Part of every path of the page; `None`: there is no page.
+    page: Option<String>,
     calls: Mutex<Vec<Call>>,
     faults: Mutex<BTreeMap<String, VecDeque<Fault>>>,
     gates: Mutex<BTreeMap<String, Gate>>,
@@ -96,18 +100,26 @@ impl std::fmt::Debug for FakeSlack {
 }
 
 impl FakeSlack {
-    /// Serves a workspace on a free port of loopback.
+    /// Serves a workspace on a free port of loopback, without a page.
     ///
     /// # Errors
     /// When loopback has no port left.
     pub async fn start(clock: Arc<dyn Clock>) -> std::io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::serve(TcpListener::bind("127.0.0.1:0").await?, clock, None)
+    }
+
+    /// Serves a workspace, and under `/page/{token}/` the page on which people see it and act, if there is a token.
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn serve(listener: TcpListener, clock: Arc<dyn Clock>, page: Option<String>) -> std::io::Result<Self> {
         let origin = format!("http://{}", listener.local_addr()?);
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER).build().map_err(std::io::Error::other)?;
         let slack = Self(Arc::new(Inner {
             clock,
             model: Mutex::new(Model::new()),
-            changed: Notify::new(),
+            changed: watch::Sender::new(1),
+            page,
             calls: Mutex::default(),
             faults: Mutex::default(),
             gates: Mutex::default(),
@@ -115,8 +127,11 @@ impl FakeSlack {
             app: Mutex::default(),
             http,
         }));
-        let router =
-            Router::new().route("/api/{method}", any(serve_method)).route("/hook/{id}", post(serve_hook)).with_state(slack.clone());
+        let mut router = Router::new().route("/api/{method}", any(serve_method)).route("/hook/{id}", post(serve_hook));
+        if slack.0.page.is_some() {
+            router = router.merge(page::routes());
+        }
+        let router = router.with_state(slack.clone());
         // Ends with the process, or with the test's runtime.
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(slack)
@@ -150,7 +165,7 @@ impl FakeSlack {
     /// Changes the workspace, and wakes whoever waits for that.
     pub fn change<T>(&self, change: impl FnOnce(&mut Model) -> T) -> T {
         let result = change(&mut self.lock());
-        self.0.changed.notify_waiters();
+        self.0.changed.send_modify(|changes| *changes += 1);
         result
     }
 
@@ -166,14 +181,14 @@ impl FakeSlack {
 
     /// Waits until something is so.
     pub async fn until<T>(&self, mut look: impl FnMut(&Model) -> Option<T>) -> T {
+        let mut changes = self.0.changed.subscribe();
         loop {
-            let changed = self.0.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
+            changes.mark_unchanged();
             if let Some(found) = look(&self.lock()) {
                 return found;
             }
-            changed.await;
+            // The sender is ours, so the wait ends only with a change.
+            let _ = changes.changed().await;
         }
     }
 
@@ -196,7 +211,8 @@ impl FakeSlack {
 
     /// Sends an interaction to the app as Slack does.
     pub(crate) async fn deliver(&self, payload: &Value) -> Result<Acknowledged, Impossible> {
-        self.send(payload, SECRET, self.now()).await
+        let secret = self.lock().secret.clone();
+        self.send(payload, &secret, self.now()).await
     }
 
     /// Sends an interaction to the app, signed with this secret at that time.

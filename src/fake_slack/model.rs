@@ -32,6 +32,8 @@ pub struct Model {
     pub bot_user: String,
     /// The app's bot id.
     pub bot: String,
+    /// What callbacks are signed with.
+    pub secret: String,
     /// The one bot token that is accepted.
     pub token: String,
     /// `token_revoked`, `account_inactive`, …: every call is answered so.
@@ -94,8 +96,12 @@ pub struct Ephemeral {
     pub channel: String,
     /// Who sees it.
     pub user: String,
+    /// Its time.
+    pub ts: String,
     /// What it says.
     pub text: String,
+    /// Null, or a list.
+    pub blocks: Value,
 }
 
 /// The permission to open one dialog.
@@ -153,6 +159,7 @@ impl Model {
             app: "A0APP".to_owned(),
             bot_user: "U0BOT".to_owned(),
             bot: "B0BOT".to_owned(),
+            secret: super::SECRET.to_owned(),
             token: "xoxb-fake-token".to_owned(),
             token_error: None,
             scopes: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),

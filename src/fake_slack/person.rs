@@ -39,7 +39,8 @@ impl Impossible {
 }
 
 /// Something that was filled into an input.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Filled {
     /// The words of a text input.
     Words(String),
@@ -102,6 +103,14 @@ impl Person {
         let answer = self.slack.deliver(&self.submit_payload(view, filled)?).await?;
         self.slack.settle(view, &answer)?;
         Ok(answer)
+    }
+
+    /// Closes the dialog on top, or all of them. Nobody is told: that is no decision.
+    pub fn closes(&self, all: bool) {
+        self.slack.change(|model| {
+            let stack = model.stacks.entry(self.id.clone()).or_default();
+            if all { stack.clear() } else { drop(stack.pop()) }
+        });
     }
 
     /// The payload of a submit.

@@ -7,6 +7,7 @@ mod architecture;
 mod authorization;
 mod cli;
 mod crash;
+mod demo;
 mod failures;
 mod operating;
 mod races;

@@ -16,133 +16,23 @@
 //! 4. **Failures**: every answer of the platform becomes a [`DeliveryError`]; when to try again is the delivery worker's business.
 //! 5. A fake server of the platform in `tests/it/support`, driven by the platform's own SDKs, and snapshots of every state.
 
+pub mod inbound;
 pub mod pacer;
 pub mod slack;
 
 pub use crate::domain::card::Posted;
+pub use inbound::{Account, Choice, Reply, Tap, Trigger};
 
 use crate::directory::Identity;
 use crate::domain::card::Card;
-use crate::domain::digest::Digest;
-use crate::domain::ids::RequestId;
+use crate::domain::edit::form::Form;
+use crate::domain::field_error::FieldError;
+use crate::domain::request::Draft;
 use crate::domain::time::Timestamp;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
-
-/// A verified act of a chat account on a card or a dialog: stored durably before the platform is answered, finished later.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tap {
-    /// The same for every delivery of the same act; unique per platform.
-    pub dedup_key: String,
-    /// Who.
-    pub account: Account,
-    /// On which request.
-    pub request: RequestId,
-    /// Digest of the parameters that were on the card.
-    pub digest: Digest,
-    /// What.
-    pub choice: Choice,
-    /// Words that were typed into a dialog, trimmed, never empty.
-    pub comment: Option<String>,
-    /// Opens a dialog for a few seconds, once. Not kept: a dialog cannot be opened after a restart.
-    #[serde(skip)]
-    pub trigger: Option<Trigger>,
-    /// Where a private sentence goes.
-    pub reply: Reply,
-}
-
-/// What was tapped or submitted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Choice {
-    /// Approve, on the card.
-    Approve,
-    /// Deny, on the card: opens the dialog for the reason.
-    Deny,
-    /// Details, on the card: opens everything in full.
-    Details,
-    /// Approve, after the details were open.
-    ApproveFromDetails,
-    /// Deny, with what the dialog said.
-    DenySubmit {
-        /// Name of one of the caller's deny options.
-        option: Option<String>,
-    },
-    /// A remark; neither yes nor no.
-    CommentSubmit,
-}
-
-impl Choice {
-    /// A dialog must be opened at once, while the trigger is good; nothing is decided yet.
-    #[must_use]
-    pub fn opens_dialog(&self) -> bool {
-        matches!(self, Self::Deny | Self::Details)
-    }
-
-    /// It came from a dialog's submit, whose acknowledgement may change the dialog.
-    #[must_use]
-    pub fn is_submit(&self) -> bool {
-        matches!(self, Self::ApproveFromDetails | Self::DenySubmit { .. } | Self::CommentSubmit)
-    }
-}
-
-/// A chat account by its immutable ids. Names are never compared.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Account {
-    /// Tenant of the installation that the callback came through: a workspace, absent in org-wide installs.
-    pub team_id: Option<String>,
-    /// Organisation above the workspaces.
-    pub enterprise_id: Option<String>,
-    /// The account.
-    pub user_id: String,
-    /// Workspace that the account belongs to, as the callback says.
-    pub user_team_id: Option<String>,
-    /// Handle; for people's eyes only.
-    pub username: Option<String>,
-}
-
-/// The way back to the person who tapped.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reply {
-    /// One-off address for private answers; whoever holds it can write there.
-    pub response_url: Option<String>,
-    /// Conversation of the card.
-    pub channel: Option<String>,
-    /// The card.
-    pub message_ts: Option<String>,
-    /// Thread that the card is in.
-    pub thread_ts: Option<String>,
-    /// The dialog.
-    pub view_id: Option<String>,
-    /// The acknowledgement itself tells the person that it was decided meanwhile; a second message would only repeat that.
-    #[serde(default)]
-    pub answered: bool,
-}
-
-impl fmt::Debug for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply")
-            .field("response_url", &self.response_url.as_ref().map(|_| "…"))
-            .field("channel", &self.channel)
-            .field("message_ts", &self.message_ts)
-            .field("thread_ts", &self.thread_ts)
-            .field("view_id", &self.view_id)
-            .field("answered", &self.answered)
-            .finish()
-    }
-}
-
-/// A one-off permission to open a dialog; short-lived.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Trigger(pub String);
-
-impl fmt::Debug for Trigger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Trigger(…)")
-    }
-}
 
 /// What the platform says about an account, asked at the tap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,7 +119,36 @@ pub enum Dialog {
     Deny,
     /// Shows everything in full; its submit approves where that is offered.
     Details,
+    /// Takes other parameters; its submit shows what they change, and the next one approves them.
+    Edit,
+    /// Takes a remark.
+    Comment,
 }
+
+/// What a submitted dialog is told in the acknowledgement itself, while the person looks at it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// The request was decided while the dialog was open.
+    Decided,
+    /// Its parameters were changed while the dialog was open.
+    Changed,
+    /// Something is to be corrected. The pointer leads into the parameters; [`WORDS`] is the comment, and the empty one the whole.
+    Mistakes(Vec<FieldError>),
+    /// What the edit would change: the next submit of the same approves it.
+    Confirm(Box<Confirmation>),
+}
+
+/// A valid edit, before it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Confirmation {
+    /// The form as it was filled in.
+    pub form: Form,
+    /// What it would change.
+    pub draft: Draft,
+}
+
+/// Pointer of a mistake in the comment.
+pub const WORDS: &str = "comment";
 
 /// A chat platform, as the engine sees it. No call retries or waits for its turn; none takes longer than a few seconds.
 pub trait ChatPlatform: Send + Sync + fmt::Debug {
@@ -265,8 +184,8 @@ pub trait ChatPlatform: Send + Sync + fmt::Debug {
         card: &'a Card,
     ) -> Pending<'a, Result<(), DeliveryError>>;
 
-    /// What stands in place of a submitted dialog when the request was decided meanwhile; the platform's own JSON.
-    fn decided_dialog(&self, card: &Card) -> Option<serde_json::Value>;
+    /// The acknowledgement of a submitted dialog that is not simply closed, in the platform's own JSON; `None` when it cannot be drawn.
+    fn answer_submit(&self, tap: &Tap, card: &Card, verdict: &Verdict) -> Option<serde_json::Value>;
 
     /// Tells the person alone. When nothing reaches them, that is logged: there is nothing else to be done.
     fn tell<'a>(&'a self, account: &'a Account, reply: &'a Reply, sentence: &'a str) -> Pending<'a, ()>;

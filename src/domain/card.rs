@@ -5,7 +5,7 @@
 
 use crate::domain::ask::{Allowed, DenyOption, Link};
 use crate::domain::digest::Digest;
-use crate::domain::edit::{self, Change};
+use crate::domain::edit::{self, Change, form::Form};
 use crate::domain::ids::RequestId;
 use crate::domain::mask;
 use crate::domain::request::{DecidedBy, Decision, Grant, GrantReason, OutcomeStatus, Request, State, said};
@@ -104,6 +104,8 @@ pub struct Card {
     pub may_approve: bool,
     /// The approver must write a comment.
     pub needs_comment: bool,
+    /// What a reviewer may change; `None` when nothing, or nothing any more.
+    pub form: Option<Form>,
     /// The caller's ready reasons to deny.
     pub deny_options: Vec<DenyOption>,
     /// Hints about the texts: hidden characters, mixed alphabets.
@@ -305,6 +307,7 @@ impl Card {
             reviews,
             may_approve: ask.allows(Allowed::Approve),
             needs_comment: request.requirements().needs_comment(),
+            form: if request.status().is_terminal() { None } else { request.form() },
             deny_options: ask
                 .deny_options
                 .iter()

@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod caller;
 pub mod deliver;
+pub mod dialogs;
 pub mod eligibility;
 pub mod end;
 pub mod failure;

@@ -6,7 +6,7 @@
 
 use super::review::Wish;
 use super::{Engine, Failure};
-use crate::chat::{AccountError, ChatPlatform, Choice, Dialog, Tap};
+use crate::chat::{AccountError, ChatPlatform, Choice, Tap};
 use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::person::Via;
 use crate::domain::request::{Decision, Refused};
@@ -34,25 +34,6 @@ impl Engine {
         let received = self.store.receive_tap(platform, &tap.dedup_key, &tap.request, &payload, self.clock.now()).await?;
         self.taps.notify_one();
         Ok(received)
-    }
-
-    /// Opens the dialog that a tap asks for, while its trigger is good. Nothing is decided here.
-    pub async fn open_dialog(&self, platform: &dyn ChatPlatform, tap: &Tap) {
-        let (Some(trigger), Some(dialog)) = (&tap.trigger, dialog_of(&tap.choice)) else { return };
-        let card = match self.store.request(&tap.request).await {
-            Ok(Some(request)) => self.card(&request).await,
-            Ok(None) => return platform.tell(&tap.account, &tap.reply, "This request is not known here any more.").await,
-            Err(error) => Err(error.into()),
-        };
-        match card {
-            Ok(card) => {
-                if let Err(error) = platform.open_dialog(trigger, dialog, &tap.account, &tap.reply, &card).await {
-                    tracing::warn!(request.id = %tap.request, code = error.code(), "a dialog could not be opened");
-                    platform.tell(&tap.account, &tap.reply, "The dialog could not be opened. Please tap again.").await;
-                }
-            }
-            Err(failure) => platform.tell(&tap.account, &tap.reply, &failure.to_string()).await,
-        }
     }
 
     /// Finishes taps that wait; answers how many were handled.
@@ -110,7 +91,7 @@ impl Engine {
         if late {
             return self.refuse(stored, tap, &*platform, "took_too_long", TOOK_TOO_LONG).await;
         }
-        let wish = wish(tap, decision);
+        let wish = self.wish(tap, decision).await?;
         match self.review(&tap.request, &identity, &wish, Via::Slack, Some(stored.id.clone())).await {
             Ok(reviewed) if reviewed.repeated => Ok(self.store.finish_tap(&stored.id, "repeated", self.clock.now()).await?),
             Ok(_) => Ok(()),
@@ -118,13 +99,27 @@ impl Engine {
             Err(failure) => {
                 // The refusal itself is in the log already.
                 self.store.finish_tap(&stored.id, failure.code(), self.clock.now()).await?;
-                if tap.reply.answered && matches!(failure, Failure::Refused(Refused::AlreadyDecided(..))) {
+                if tap.reply.answered && matches!(failure, Failure::Refused(Refused::AlreadyDecided(..) | Refused::DigestChanged)) {
                     return Ok(());
                 }
                 platform.tell(&tap.account, &tap.reply, &failure.to_string()).await;
                 Ok(())
             }
         }
+    }
+
+    async fn wish(&self, tap: &Tap, decision: Decision) -> Result<Wish, Failure> {
+        let mut wish = Wish { decision, comment: tap.comment.clone(), option: None, parameters: None, digest: Some(tap.digest) };
+        match &tap.choice {
+            Choice::DenySubmit { option } => wish.option.clone_from(option),
+            Choice::EditSubmit { answers, .. } => {
+                let request = self.store.request(&tap.request).await?;
+                // What was a draft at the submit and is none now was changed or decided meanwhile, for which it is refused below.
+                wish.parameters = request.and_then(|request| request.draft(answers).ok()).map(|draft| draft.parameters);
+            }
+            _ => {}
+        }
+        Ok(wish)
     }
 
     async fn later(&self, stored: &StoredTap, tap: &Tap, why: &(dyn std::error::Error + Sync)) -> Result<(), Failure> {
@@ -157,26 +152,11 @@ impl Engine {
     }
 }
 
-fn dialog_of(choice: &Choice) -> Option<Dialog> {
-    match choice {
-        Choice::Deny => Some(Dialog::Deny),
-        Choice::Details => Some(Dialog::Details),
-        Choice::Approve | Choice::ApproveFromDetails | Choice::DenySubmit { .. } | Choice::CommentSubmit => None,
-    }
-}
-
 fn decision_of(choice: &Choice) -> Decision {
     match choice {
         Choice::Approve | Choice::ApproveFromDetails => Decision::Approve,
         Choice::Deny | Choice::DenySubmit { .. } => Decision::Deny,
-        Choice::Details | Choice::CommentSubmit => Decision::Comment,
+        Choice::Edit | Choice::EditSubmit { .. } => Decision::Edit,
+        Choice::Details | Choice::Comment | Choice::CommentSubmit => Decision::Comment,
     }
-}
-
-fn wish(tap: &Tap, decision: Decision) -> Wish {
-    let option = match &tap.choice {
-        Choice::DenySubmit { option } => option.clone(),
-        Choice::Approve | Choice::Deny | Choice::Details | Choice::ApproveFromDetails | Choice::CommentSubmit => None,
-    };
-    Wish { decision, comment: tap.comment.clone(), option, parameters: None, digest: Some(tap.digest) }
 }

@@ -144,10 +144,11 @@ fn control<'a>(element: &'a Value, actions: &mut BTreeSet<&'a str>, found: &mut 
                 }
             }
         }
-        "radio_buttons" | "checkboxes" => {
+        kind @ ("radio_buttons" | "checkboxes" | "static_select") => {
+            let most = if kind == "static_select" { 100 } else { 10 };
             let options = list(&element["options"]);
-            if options.is_empty() || options.len() > 10 {
-                found.push("1 to 10 options".to_owned());
+            if options.is_empty() || options.len() > most {
+                found.push(format!("1 to {most} options"));
             }
             let mut values = BTreeSet::new();
             for option in options {
@@ -157,13 +158,24 @@ fn control<'a>(element: &'a Value, actions: &mut BTreeSet<&'a str>, found: &mut 
                     found.push("option values must differ".to_owned());
                 }
             }
+            let initial = &element["initial_option"];
+            if !initial.is_null() && !options.contains(initial) {
+                found.push("initial_option must be one of the options".to_owned());
+            }
         }
         "plain_text_input" => {
+            longer(&element["initial_value"], 3_000, "initial_value", found);
             if element["max_length"].as_u64().is_some_and(|most| most > 3_000) {
                 found.push("max_length is at most 3000".to_owned());
             }
         }
-        "static_select" | "overflow" | "datepicker" | "users_select" => {}
+        "number_input" => {
+            let initial = &element["initial_value"];
+            if !element["is_decimal_allowed"].is_boolean() || initial.as_str().is_some_and(|text| text.parse::<f64>().is_err()) {
+                found.push("number_input: is_decimal_allowed is required, and initial_value is a number".to_owned());
+            }
+        }
+        "overflow" | "datepicker" | "users_select" => {}
         other => found.push(format!("unsupported type: {other}")),
     }
 }

@@ -238,7 +238,14 @@ impl FakeSlack {
         }
         let told: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
         self.change(|model| match told["response_action"].as_str() {
-            Some("errors" | "push") => Ok(()),
+            Some("errors") => {
+                let inputs = view.content["blocks"].as_array().into_iter().flatten().filter(|block| block["type"] == "input");
+                let known: Vec<&str> = inputs.filter_map(|block| block["block_id"].as_str()).collect();
+                match told["errors"].as_object() {
+                    Some(errors) if !errors.is_empty() && errors.keys().all(|block| known.contains(&block.as_str())) => Ok(()),
+                    _ => Err(Impossible::new(format!("errors belong to input blocks of the dialog, {known:?}, not {}", told["errors"]))),
+                }
+            }
             Some("update") => {
                 let faults = blocks::modal_faults(&told["view"]);
                 if !faults.is_empty() {

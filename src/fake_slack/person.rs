@@ -66,13 +66,7 @@ impl Person {
         let mut model = self.slack.lock();
         let current = model.message(&message.channel, &message.ts).ok_or_else(|| Impossible::new("the message was deleted"))?.clone();
         let blocks = current.blocks.as_array().cloned().unwrap_or_default();
-        let (block_id, button) = blocks
-            .iter()
-            .flat_map(|block| {
-                block["elements"].as_array().into_iter().flatten().map(|element| (block["block_id"].clone(), element.clone()))
-            })
-            .find(|(_, element)| element["action_id"] == action)
-            .ok_or_else(|| Impossible::new(format!("no button {action} on {blocks:?}")))?;
+        let (block_id, button) = button(&blocks, action)?;
         let trigger = model.issue_trigger(&self.id, None, now);
         let hook = model.issue_hook(&self.id, &current.channel, Some(&current.ts), now);
         let action_ts = model.ts(now);
@@ -83,6 +77,36 @@ impl Person {
         payload["message"] = json!({"type": "message", "ts": current.ts, "text": current.text, "blocks": current.blocks});
         payload["state"] = json!({"values": {}});
         payload["response_url"] = json!(format!("{}/hook/{hook}", self.slack.origin()));
+        payload["actions"] = json!([{
+            "type": "button", "action_id": action, "block_id": block_id, "value": button["value"], "text": button["text"], "action_ts": action_ts,
+        }]);
+        Ok(payload)
+    }
+
+    /// Taps a button of a dialog that is open.
+    ///
+    /// # Errors
+    /// When the dialog has no such button.
+    pub async fn taps_in(&self, view: &View, action: &str) -> Result<Acknowledged, Impossible> {
+        self.slack.deliver(&self.tap_in_payload(view, action)?).await
+    }
+
+    /// The payload of a tap in a dialog: it names no channel, and its trigger can lay another dialog on top.
+    ///
+    /// # Errors
+    /// As for `taps_in`.
+    pub fn tap_in_payload(&self, view: &View, action: &str) -> Result<Value, Impossible> {
+        let now = self.slack.now();
+        let mut model = self.slack.lock();
+        let blocks = view.content["blocks"].as_array().cloned().unwrap_or_default();
+        let (block_id, button) = button(&blocks, action)?;
+        let modal = view.content["type"] == "modal";
+        let trigger = model.issue_trigger(&self.id, modal.then_some(view.id.as_str()), now);
+        let action_ts = model.ts(now);
+        let mut payload = self.common(&model, "block_actions");
+        payload["trigger_id"] = json!(trigger);
+        payload["container"] = json!({"type": "view", "view_id": view.id});
+        payload["view"] = model.view_json(view);
         payload["actions"] = json!([{
             "type": "button", "action_id": action, "block_id": block_id, "value": button["value"], "text": button["text"], "action_ts": action_ts,
         }]);
@@ -128,15 +152,11 @@ impl Person {
         }
         for block in view.content["blocks"].as_array().into_iter().flatten().filter(|block| block["type"] == "input") {
             let (element, name) = (&block["element"], block["element"]["action_id"].as_str().unwrap_or_default());
-            let state = match filled.get(name) {
-                Some(Filled::Words(words)) => json!({"type": element["type"], "value": words}),
-                Some(Filled::Option(value)) => {
-                    let option = element["options"].as_array().into_iter().flatten().find(|option| option["value"] == value.as_str());
-                    json!({"type": element["type"], "selected_option": option.ok_or_else(|| Impossible::new(format!("no option {value}")))?})
-                }
-                None if block["optional"] == true => json!({"type": element["type"], "value": null, "selected_option": null}),
-                None => return Err(Impossible::new(format!("the input {name} is mandatory"))),
-            };
+            let state = input_state(element, filled.get(name).copied())?;
+            let empty = ["value", "selected_option"].into_iter().all(|part| state[part].is_null());
+            if empty && block["optional"] != true {
+                return Err(Impossible::new(format!("the input {name} is mandatory")));
+            }
             known += usize::from(filled.contains_key(name));
             values[block["block_id"].as_str().unwrap_or_default()] = json!({ name: state });
         }
@@ -177,6 +197,36 @@ impl Person {
             "enterprise": enterprise, "is_enterprise_install": model.org_wide,
         })
     }
+}
+
+fn button(blocks: &[Value], action: &str) -> Result<(Value, Value), Impossible> {
+    let elements = |block: &Value| block["elements"].as_array().cloned().unwrap_or_default();
+    blocks
+        .iter()
+        .flat_map(|block| elements(block).into_iter().map(|element| (block["block_id"].clone(), element)))
+        .find(|(_, element)| element["action_id"] == action)
+        .ok_or_else(|| Impossible::new(format!("no button {action} on {blocks:?}")))
+}
+
+/// What Slack tells of an input: what was filled in, else what the app put there.
+fn input_state(element: &Value, filled: Option<&Filled>) -> Result<Value, Impossible> {
+    let kind = &element["type"];
+    let chosen = |value: &str| {
+        let option = element["options"].as_array().into_iter().flatten().find(|option| option["value"] == value);
+        option.cloned().ok_or_else(|| Impossible::new(format!("no option {value}")))
+    };
+    Ok(match (kind.as_str().unwrap_or_default(), filled) {
+        ("radio_buttons" | "static_select", Some(Filled::Option(value))) => json!({"type": kind, "selected_option": chosen(value)?}),
+        ("radio_buttons" | "static_select", None) => json!({"type": kind, "selected_option": element["initial_option"]}),
+        ("number_input", Some(Filled::Words(words))) if !words.is_empty() && words.parse::<f64>().is_err() => {
+            return Err(Impossible::new(format!("{words} is no number")));
+        }
+        ("plain_text_input" | "number_input", Some(Filled::Words(words))) => {
+            json!({"type": kind, "value": Some(words).filter(|words| !words.is_empty())})
+        }
+        ("plain_text_input" | "number_input", None) => json!({"type": kind, "value": element["initial_value"]}),
+        (kind, _) => return Err(Impossible::new(format!("{kind} cannot be filled so"))),
+    })
 }
 
 /// The two headers that Slack signs with.

@@ -6,15 +6,11 @@
 use super::App;
 use super::body;
 use super::problem::Problem;
-use crate::chat::Tap;
 use crate::chat::slack::callback::{Inbound, SlackInbound, Verified};
-use crate::store::ReceivedTap;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
-use std::sync::Arc;
 
 /// A tap on a card, or a submitted dialog.
 #[utoipa::path(post, path = "/slack/interactions", tag = "chat", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200, description = "Stored"), (status = 400), (status = 401), (status = 403), (status = 413), (status = 503)))]
@@ -46,39 +42,17 @@ async fn receive(app: App, headers: HeaderMap, body: Body) -> Response {
     match authenticate(&slack, &headers, &bytes, &app) {
         Ok(Inbound::Nothing) => bare(StatusCode::OK),
         Ok(Inbound::Challenge(text)) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
-        Ok(Inbound::Tap(tap)) if tap.choice.opens_dialog() => {
-            // Nothing is decided: the trigger is good for three seconds, so the dialog opens beside the acknowledgement.
-            let engine = Arc::clone(&app.engine);
-            tokio::spawn(async move {
-                if let Some(platform) = engine.platform("slack") {
-                    engine.open_dialog(&*platform, &tap).await;
-                }
-            });
-            bare(StatusCode::OK)
-        }
-        Ok(Inbound::Tap(mut tap)) => {
-            // Looked up before the tap is stored: afterwards it may itself be what decided.
-            let decided = if tap.choice.is_submit() { decided_dialog(&app, &tap).await } else { None };
-            tap.reply.answered = decided.is_some();
-            match app.engine.receive("slack", &tap).await {
-                Ok(ReceivedTap::New(_)) => decided.unwrap_or_else(|| bare(StatusCode::OK)),
-                // The first copy has its answer already; this one must not say that it came too late for itself.
-                Ok(ReceivedTap::Duplicate) => bare(StatusCode::OK),
+        Ok(Inbound::Tap(tap)) => {
+            let Some(platform) = app.engine.platform("slack") else { return bare(StatusCode::SERVICE_UNAVAILABLE) };
+            match app.engine.take(&platform, *tap).await {
+                Ok(None) => bare(StatusCode::OK),
+                Ok(Some(answer)) => axum::Json(answer).into_response(),
                 // Not stored, so not acknowledged: Slack tells the person that it did not work.
                 Err(_) => bare(StatusCode::SERVICE_UNAVAILABLE),
             }
         }
         Err(status) => bare(status),
     }
-}
-
-/// What a submitted dialog turns into when the request was decided meanwhile: it says by whom. Otherwise it closes.
-async fn decided_dialog(app: &App, tap: &Tap) -> Option<Response> {
-    let request = app.engine.store.request(&tap.request).await.ok().flatten().filter(|request| request.status().is_terminal())?;
-    let platform = app.engine.platform("slack")?;
-    let card = app.engine.card(&request).await.ok()?;
-    let view = platform.decided_dialog(&card)?;
-    Some(axum::Json(json!({"response_action": "update", "view": view})).into_response())
 }
 
 fn authenticate(slack: &SlackInbound, headers: &HeaderMap, body: &[u8], app: &App) -> Result<Inbound, StatusCode> {

@@ -4,9 +4,12 @@
 
 use crate::chat::pacer::Pacer;
 use crate::chat::slack::connector::{Connector, ConnectorError, TIMEOUT};
+use crate::chat::slack::edit;
 use crate::chat::slack::people::{self, Recent};
 use crate::chat::slack::render::{RenderError, Renderer};
-use crate::chat::{Account, AccountError, AccountFacts, ChatPlatform, DeliveryError, Dialog, Pending, Posted, Reply, Trigger};
+use crate::chat::{
+    Account, AccountError, AccountFacts, ChatPlatform, Choice, DeliveryError, Dialog, Pending, Posted, Reply, Tap, Trigger, Verdict,
+};
 use crate::directory::Identity;
 use crate::domain::card::Card;
 use crate::domain::text;
@@ -232,9 +235,9 @@ impl Slack {
         judged
     }
 
-    async fn open(&self, trigger: &Trigger, view: SlackView) -> Result<(), DeliveryError> {
+    async fn open(&self, method: &str, trigger: &Trigger, view: SlackView) -> Result<(), DeliveryError> {
         let request = SlackApiViewsOpenRequest::new(SlackTriggerId(trigger.0.clone()), view);
-        self.send::<_, Value>("views.open", &request).await.map(|_| ())
+        self.send::<_, Value>(method, &request).await.map(|_| ())
     }
 
     /// Replaces a dialog that is open; `hash` guards against overwriting a newer one.
@@ -392,13 +395,34 @@ impl ChatPlatform for Slack {
             let view = match dialog {
                 Dialog::Deny => self.renderer.deny(card, &account.user_id, reply),
                 Dialog::Details => self.renderer.details(card, &account.user_id, reply),
+                Dialog::Edit => self.renderer.edit(card, &account.user_id, reply, None),
+                Dialog::Comment => self.renderer.comment(card, &account.user_id, reply),
             };
-            self.open(trigger, view.map_err(|error| undrawable(&error))?).await
+            // A button of a dialog lays another one on top, from which there is a way back.
+            let method = if reply.view_id.is_some() { "views.push" } else { "views.open" };
+            self.open(method, trigger, view.map_err(|error| undrawable(&error))?).await
         })
     }
 
-    fn decided_dialog(&self, card: &Card) -> Option<serde_json::Value> {
-        self.renderer.decided(card).ok().and_then(|view| serde_json::to_value(view).ok())
+    fn answer_submit(&self, tap: &Tap, card: &Card, verdict: &Verdict) -> Option<Value> {
+        let view = match verdict {
+            Verdict::Decided => self.renderer.decided(card),
+            Verdict::Changed => self.renderer.changed(card),
+            Verdict::Mistakes(mistakes) => {
+                let confirmed = match &tap.choice {
+                    Choice::EditSubmit { confirmed, .. } => confirmed.as_ref(),
+                    _ => None,
+                };
+                let form = card.form.as_ref().filter(|_| matches!(tap.choice, Choice::EditSubmit { .. }));
+                let errors = edit::errors(form, mistakes, &tap.digest, confirmed);
+                return Some(json!({"response_action": "errors", "errors": errors}));
+            }
+            Verdict::Confirm(confirmation) => {
+                self.renderer.edit(card, &tap.account.user_id, &tap.reply, Some((confirmation, tap.comment.as_deref())))
+            }
+        };
+        let view = view.map_err(|error| undrawable(&error)).ok()?;
+        Some(json!({"response_action": "update", "view": serde_json::to_value(view).ok()?}))
     }
 
     fn tell<'a>(&'a self, account: &'a Account, reply: &'a Reply, sentence: &'a str) -> Pending<'a, ()> {

@@ -6,6 +6,7 @@
 
 use crate::chat::slack::metadata::Reference;
 use crate::domain::card::{Card, GrantLine, Phase, ReviewLine, SeatLine};
+use crate::domain::edit::Change;
 use crate::domain::request::{Decision, OutcomeStatus};
 use crate::domain::text::{clean, cut, cut_lines, is_invisible, one_line};
 use crate::domain::time::Timestamp;
@@ -87,6 +88,7 @@ pub(super) struct Face {
     frozen: bool,
     approve: Approve,
     needs_comment: bool,
+    may_edit: bool,
     deny_options: Vec<DenyChoice>,
     comments: Vec<Comment>,
     rules: String,
@@ -106,6 +108,8 @@ pub(super) struct Face {
 pub(super) enum Approve {
     /// In one tap.
     Now,
+    /// The tap opens the Details dialog, whose submit wants a comment.
+    Comment,
     /// Only as the submit of the Details dialog.
     Details,
     /// Not here.
@@ -176,11 +180,7 @@ impl Face {
             parameters: parts(&shown),
             complete,
             masked: card.masked,
-            changes: list(&card.changes, budget.items, |change| {
-                let value =
-                    |value: &Option<Value>| value.as_ref().map_or_else(|| "absent".to_owned(), |value| line(&visible(&value.to_string())));
-                format!("{}: {} → {}", line(&change.pointer), value(&change.before), value(&change.after))
-            }),
+            changes: changes(&card.changes, budget),
             seats: list(&card.seats, budget.items, |seat| seat_line(seat, budget.line)),
             granted: card.granted,
             required: card.required,
@@ -188,6 +188,7 @@ impl Face {
             frozen: card.frozen,
             approve: Approve::No,
             needs_comment: card.needs_comment,
+            may_edit: card.is_pending() && card.form.is_some() && !card.frozen,
             deny_options: card
                 .deny_options
                 .iter()
@@ -228,6 +229,18 @@ fn headline(word: &str, action: &str, target: Option<&str>) -> String {
     cut(&long.unwrap_or(short), 150)
 }
 
+/// What an edit changes, one line for each place.
+pub(super) fn changes(changes: &[Change], budget: Budget) -> Vec<String> {
+    let line = |text: &str| cut(&one_line(text), budget.line);
+    let value = |value: &Option<Value>| value.as_ref().map_or_else(|| "absent".to_owned(), |value| line(&visible(&value.to_string())));
+    list(changes, budget.items, |change| format!("{}: {} → {}", line(&change.pointer), value(&change.before), value(&change.after)))
+}
+
+/// The same in pieces that each fit into one element, with the room of a dialog.
+pub(super) fn all_changes(every: &[Change]) -> Vec<String> {
+    parts(&changes(every, Budget { line: 300, ..DIALOG[0] }).join("\n"))
+}
+
 /// Text in which what cannot be seen stands as `\u…` escapes, so that it can; nothing is left out.
 fn visible(text: &str) -> String {
     let hidden = |c: char| (c.is_control() && c != '\n') || is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}');
@@ -237,12 +250,12 @@ fn visible(text: &str) -> String {
 }
 
 /// Slack refuses a message with an empty text in it, and a name may consist of nothing that can be seen.
-fn named(name: String) -> String {
+pub(super) fn named(name: String) -> String {
     if name.is_empty() { "(no name)".to_owned() } else { name }
 }
 
 /// The same on one line.
-fn exact(text: &str) -> String {
+pub(super) fn exact(text: &str) -> String {
     one_line(&escaped(&visible(text), &|c| c == '\n'))
 }
 

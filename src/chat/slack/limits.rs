@@ -94,15 +94,16 @@ fn interactive<'a>(element: &'a Value, actions: &mut BTreeSet<&'a str>) -> Resul
             at_most(string(element, "accessibility_label"), 75, "an accessibility_label is longer than 75")?;
             ensure(element.get("url").is_none(), "a button must not lead to an address")
         }
-        "radio_buttons" => {
+        kind @ ("radio_buttons" | "static_select") => {
             let options = items(element, "options");
-            ensure((1..=10).contains(&options.len()), "radio buttons without options, or more than 10")?;
+            let most = if kind == "radio_buttons" { 10 } else { 100 };
+            ensure((1..=most).contains(&options.len()), "no options, or more than 10 radio buttons or 100 in a list")?;
             options.iter().try_for_each(|option| {
                 at_most(string(&option["text"], "text"), 75, "an option is longer than 75")?;
                 at_most(string(option, "value"), 75, "an option's value is longer than 75")
             })
         }
-        "plain_text_input" => Ok(()),
+        "plain_text_input" | "number_input" => at_most(string(element, "initial_value"), 3_000, "an initial value is longer than 3 000"),
         _ => Err(Broken("an element of a type that is not used here")),
     }
 }

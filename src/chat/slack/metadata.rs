@@ -41,6 +41,8 @@ pub struct Metadata {
     pub reference: Reference,
     /// The account that opened it; nobody else may submit it.
     pub opener: String,
+    /// Digest of the edited parameters whose difference the dialog shows.
+    pub edited: Option<Digest>,
     /// One-off address of the card's tap.
     pub response_url: Option<String>,
     /// Conversation of the card.
@@ -56,6 +58,8 @@ pub struct Metadata {
 struct Wire {
     about: String,
     opener: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    edited: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     channel: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,10 +77,24 @@ impl Metadata {
         Self {
             reference,
             opener: opener.to_owned(),
+            edited: None,
             response_url: reply.response_url.clone(),
             channel: reply.channel.clone(),
             message_ts: reply.message_ts.clone(),
             thread_ts: reply.thread_ts.clone(),
+        }
+    }
+
+    /// The way back to the card, from the dialog `view_id`.
+    #[must_use]
+    pub fn reply(&self, view_id: Option<String>) -> Reply {
+        Reply {
+            response_url: self.response_url.clone(),
+            channel: self.channel.clone(),
+            message_ts: self.message_ts.clone(),
+            thread_ts: self.thread_ts.clone(),
+            view_id,
+            answered: false,
         }
     }
 
@@ -87,6 +105,7 @@ impl Metadata {
         Some(Self {
             reference: Reference::parse(&wire.about)?,
             opener: wire.opener,
+            edited: wire.edited,
             response_url: wire.response_url,
             channel: wire.channel,
             message_ts: wire.message_ts,
@@ -100,6 +119,7 @@ impl Metadata {
         let mut wire = Wire {
             about: self.reference.to_string(),
             opener: self.opener.clone(),
+            edited: self.edited,
             channel: self.channel.clone(),
             message_ts: self.message_ts.clone(),
             thread_ts: self.thread_ts.clone(),
@@ -154,6 +174,8 @@ mod tests {
         };
         let metadata = Metadata::new(reference(), "U1", &reply);
         assert_eq!(Metadata::parse(&metadata.to_text()), Some(metadata.clone()));
+        let shown = Metadata { edited: Some(reference().digest), ..metadata.clone() };
+        assert_eq!(Metadata::parse(&shown.to_text()), Some(shown));
         let long = Metadata { response_url: Some("x".repeat(4_000)), ..metadata.clone() };
         assert!(long.to_text().len() <= MAX_METADATA);
         assert_eq!(Metadata::parse(&long.to_text()), Some(Metadata { response_url: None, ..metadata }));

@@ -5,6 +5,7 @@
 pub mod callback;
 pub mod client;
 pub mod connector;
+mod edit;
 mod face;
 mod form;
 pub mod limits;

@@ -7,6 +7,7 @@
 
 use crate::chat::slack::metadata::{Metadata, Reference};
 use crate::chat::{Account, Choice, Reply, Tap, Trigger};
+use crate::domain::edit::form::Answers;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,12 +18,16 @@ pub const APPROVE: &str = "cs.approve";
 pub const DENY: &str = "cs.deny";
 /// Button and dialog: everything in full; the dialog's submit approves.
 pub const DETAILS: &str = "cs.details";
-/// Dialog: everything in full, where approval is not offered; its submit is a remark.
+/// Button and dialog: a remark.
 pub const COMMENT: &str = "cs.comment";
+/// Button and dialog: other parameters.
+pub const EDIT: &str = "cs.edit";
 /// Input of a dialog: the caller's ready reasons.
 pub const OPTION_INPUT: &str = "cs.option";
 /// Input of a dialog: words.
 pub const WORDS_INPUT: &str = "cs.words";
+/// Input of the form: this, and the pointer of the field.
+pub const FIELD_INPUT: &str = "cs.field.";
 
 /// A payload that cannot be acted upon.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +132,8 @@ struct Container<'a> {
 
 #[derive(Debug, Deserialize)]
 struct View<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -245,13 +252,14 @@ impl<'a> Interaction<'a> {
             Some(APPROVE) => Choice::Approve,
             Some(DENY) => Choice::Deny,
             Some(DETAILS) => Choice::Details,
+            Some(EDIT) => Choice::Edit,
+            Some(COMMENT) => Choice::Comment,
             _ => return Err(PayloadError::UnknownAction),
         };
         let reference = action.value.as_deref().and_then(Reference::parse).ok_or(PayloadError::ForeignValue)?;
         let (Some(trigger), Some(action_ts)) = (given(self.trigger_id.as_ref()), given(action.at.as_ref())) else {
             return Err(PayloadError::Unidentifiable);
         };
-        let container = self.container.as_ref();
         Ok(Tap {
             dedup_key: format!("slack:action:{trigger}:{action_ts}"),
             account: self.account(),
@@ -260,28 +268,48 @@ impl<'a> Interaction<'a> {
             choice,
             comment: None,
             trigger: Some(Trigger(trigger.to_owned())),
-            reply: Reply {
-                response_url: own(self.response_url.as_ref()),
-                // In a thread or an ephemeral message the container may be the only one that knows.
-                channel: own(self.channel.as_ref().and_then(|channel| channel.id.as_ref()))
-                    .or_else(|| own(container.and_then(|container| container.channel_id.as_ref()))),
-                message_ts: own(container.and_then(|container| container.message_ts.as_ref())),
-                thread_ts: own(container.and_then(|container| container.thread_ts.as_ref())),
-                view_id: None,
-                answered: false,
-            },
+            reply: self.way_back()?,
+        })
+    }
+
+    /// The way back from a button: of the message it stands on, or of the card from which its dialog was opened.
+    fn way_back(&self) -> Result<Reply, PayloadError> {
+        let dialog = self.view.as_ref().filter(|view| view.kind.as_deref() == Some("modal"));
+        if let Some(dialog) = dialog {
+            let metadata = dialog.private_metadata.as_deref().and_then(Metadata::parse).ok_or(PayloadError::ForeignValue)?;
+            return if metadata.opener == self.user.id {
+                Ok(metadata.reply(own(dialog.id.as_ref())))
+            } else {
+                Err(PayloadError::OtherPerson)
+            };
+        }
+        let container = self.container.as_ref();
+        Ok(Reply {
+            response_url: own(self.response_url.as_ref()),
+            // In a thread or an ephemeral message the container may be the only one that knows.
+            channel: own(self.channel.as_ref().and_then(|channel| channel.id.as_ref()))
+                .or_else(|| own(container.and_then(|container| container.channel_id.as_ref()))),
+            message_ts: own(container.and_then(|container| container.message_ts.as_ref())),
+            thread_ts: own(container.and_then(|container| container.thread_ts.as_ref())),
+            view_id: None,
+            answered: false,
         })
     }
 
     fn submission(&self) -> Result<Tap, PayloadError> {
         let view = self.view.as_ref().ok_or(PayloadError::UnknownAction)?;
-        let choice = match view.callback_id.as_deref() {
-            Some(DENY) => Choice::DenySubmit { option: self.input(OPTION_INPUT, true) },
-            Some(DETAILS) => Choice::ApproveFromDetails,
-            Some(COMMENT) => Choice::CommentSubmit,
+        let metadata = || view.private_metadata.as_deref().and_then(Metadata::parse).ok_or(PayloadError::ForeignValue);
+        let (metadata, choice) = match view.callback_id.as_deref() {
+            Some(DENY) => (metadata()?, Choice::DenySubmit { option: self.input(OPTION_INPUT, true) }),
+            Some(DETAILS) => (metadata()?, Choice::ApproveFromDetails),
+            Some(COMMENT) => (metadata()?, Choice::CommentSubmit),
+            Some(EDIT) => {
+                let metadata = metadata()?;
+                let confirmed = metadata.edited;
+                (metadata, Choice::EditSubmit { answers: self.answers(), confirmed })
+            }
             _ => return Err(PayloadError::UnknownAction),
         };
-        let metadata = view.private_metadata.as_deref().and_then(Metadata::parse).ok_or(PayloadError::ForeignValue)?;
         if metadata.opener != self.user.id {
             return Err(PayloadError::OtherPerson);
         }
@@ -291,19 +319,12 @@ impl<'a> Interaction<'a> {
         Ok(Tap {
             dedup_key: format!("slack:view:{id}:{hash}"),
             account: self.account(),
-            request: metadata.reference.request,
+            request: metadata.reference.request.clone(),
             digest: metadata.reference.digest,
             choice,
             comment: self.input(WORDS_INPUT, false),
             trigger: given(self.trigger_id.as_ref()).map(|trigger| Trigger(trigger.to_owned())),
-            reply: Reply {
-                response_url: metadata.response_url,
-                channel: metadata.channel,
-                message_ts: metadata.message_ts,
-                thread_ts: metadata.thread_ts,
-                view_id: Some(id.to_owned()),
-                answered: false,
-            },
+            reply: metadata.reply(Some(id.to_owned())),
         })
     }
 
@@ -313,6 +334,17 @@ impl<'a> Interaction<'a> {
         let input = state.values.values().find_map(|block| block.get(name))?;
         let text = if chosen { input.selected_option.as_ref()?.value.as_ref()? } else { input.value.as_ref()? }.trim();
         (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// What stands in the inputs of the form, untrimmed: blanks may be meant.
+    fn answers(&self) -> Answers {
+        let inputs = self.view.iter().flat_map(|view| &view.state).flat_map(|state| state.values.values()).flatten();
+        inputs
+            .filter_map(|(name, input)| {
+                let chosen = input.selected_option.as_ref().and_then(|selected| selected.value.as_ref());
+                Some((name.strip_prefix(FIELD_INPUT)?.to_owned(), own(input.value.as_ref().or(chosen))))
+            })
+            .collect()
     }
 }
 

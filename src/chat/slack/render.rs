@@ -3,10 +3,11 @@
 //! Never sends anything and never decides. What it returns has been read back through slack-morphism's types with no
 //! field lost, and through the limits; otherwise nothing is returned.
 
-use crate::chat::Reply;
-use crate::chat::slack::face::{Approve, Budget, CARD, DIALOG, Face};
+use crate::chat::slack::edit::Inputs;
+use crate::chat::slack::face::{self, Approve, Budget, CARD, DIALOG, Face};
 use crate::chat::slack::limits::{self, Broken};
 use crate::chat::slack::metadata::{Metadata, Reference};
+use crate::chat::{Confirmation, Reply};
 use crate::domain::card::Card;
 use crate::domain::text;
 use minijinja::value::Serde;
@@ -66,6 +67,9 @@ const CARD_TEMPLATE: &str = "card.json.j2";
 const DENY_TEMPLATE: &str = "deny.json.j2";
 const DETAILS_TEMPLATE: &str = "details.json.j2";
 const DECIDED_TEMPLATE: &str = "decided.json.j2";
+const CHANGED_TEMPLATE: &str = "changed.json.j2";
+const EDIT_TEMPLATE: &str = "edit.json.j2";
+const COMMENT_TEMPLATE: &str = "comment.json.j2";
 
 impl Renderer {
     /// With the templates of `templates/slack`.
@@ -81,6 +85,9 @@ impl Renderer {
             (DENY_TEMPLATE, include_str!("../../../templates/slack/deny.json.j2")),
             (DETAILS_TEMPLATE, include_str!("../../../templates/slack/details.json.j2")),
             (DECIDED_TEMPLATE, include_str!("../../../templates/slack/decided.json.j2")),
+            (CHANGED_TEMPLATE, include_str!("../../../templates/slack/changed.json.j2")),
+            (EDIT_TEMPLATE, include_str!("../../../templates/slack/edit.json.j2")),
+            (COMMENT_TEMPLATE, include_str!("../../../templates/slack/comment.json.j2")),
         ] {
             templates.add_template(name, source).map_err(|error| RenderError::Template(name, error.to_string()))?;
         }
@@ -103,14 +110,14 @@ impl Renderer {
         let face = Face::of(card, budget);
         // Approving in the dialog must be possible before the card says so.
         let in_dialog = || self.details_face(card, &longest_metadata(card)).is_ok_and(|(_, complete)| complete);
-        let approve = if may_approve(card) && face.complete && !card.needs_comment {
-            Approve::Now
-        } else if may_approve(card) && in_dialog() {
-            Approve::Details
-        } else {
-            Approve::No
+        let approve = match () {
+            () if !may_approve(card) => Approve::No,
+            () if face.complete && !card.needs_comment => Approve::Now,
+            () if !in_dialog() => Approve::No,
+            () if face.complete => Approve::Comment,
+            () => Approve::Details,
         };
-        let value = self.draw(CARD_TEMPLATE, &face.offering(approve), None)?;
+        let value = self.draw(CARD_TEMPLATE, context! { face => Values::from(Serde(&face.offering(approve))) })?;
         limits::message(&value).map_err(|broken| RenderError::Limit(CARD_TEMPLATE, broken))?;
         let blocks: Vec<SlackBlock> = typed(CARD_TEMPLATE, &value["blocks"])?;
         Ok(Rendered { text: value["text"].as_str().unwrap_or_default().to_owned(), blocks, bytes: value.to_string().into_bytes() })
@@ -122,7 +129,33 @@ impl Renderer {
             return self.decided(card);
         }
         let metadata = Metadata::new(reference(card), opener, reply).to_text();
-        self.modal(DENY_TEMPLATE, &Face::of(card, DIALOG[1]), Some(&metadata))
+        self.modal(DENY_TEMPLATE, context! { face => short(card), metadata })
+    }
+
+    /// The dialog behind Comment, for the account `opener`.
+    pub fn comment(&self, card: &Card, opener: &str, reply: &Reply) -> Result<SlackView, RenderError> {
+        if !card.is_pending() {
+            return self.decided(card);
+        }
+        let metadata = Metadata::new(reference(card), opener, reply).to_text();
+        self.modal(COMMENT_TEMPLATE, context! { face => short(card), metadata })
+    }
+
+    /// The dialog behind Edit, for the account `opener`; with what it changes, once that is known.
+    pub fn edit(
+        &self,
+        card: &Card,
+        opener: &str,
+        reply: &Reply,
+        confirm: Option<(&Confirmation, Option<&str>)>,
+    ) -> Result<SlackView, RenderError> {
+        let Some(form) = card.form.as_ref().filter(|_| card.is_pending()) else { return self.decided(card) };
+        let edited = confirm.map(|(confirmation, _)| confirmation.draft.digest);
+        let metadata = Metadata { edited, ..Metadata::new(reference(card), opener, reply) }.to_text();
+        let inputs = Inputs::of(confirm.map_or(form, |(confirmation, _)| &confirmation.form), &card.digest, edited.as_ref());
+        let changes = confirm.map_or_else(Vec::new, |(confirmation, _)| face::all_changes(&confirmation.draft.changes));
+        let words = confirm.and_then(|(_, words)| words);
+        self.modal(EDIT_TEMPLATE, context! { face => short(card), metadata, inputs => Values::from(Serde(&inputs)), changes, words })
     }
 
     /// The dialog behind Details, for the account `opener`. Its submit approves where that is offered.
@@ -133,7 +166,12 @@ impl Renderer {
 
     /// What a dialog turns into when the request was decided meanwhile.
     pub fn decided(&self, card: &Card) -> Result<SlackView, RenderError> {
-        self.modal(DECIDED_TEMPLATE, &Face::of(card, DIALOG[1]), None)
+        self.modal(DECIDED_TEMPLATE, context! { face => short(card) })
+    }
+
+    /// What a dialog turns into when the parameters were changed meanwhile.
+    pub fn changed(&self, card: &Card) -> Result<SlackView, RenderError> {
+        self.modal(CHANGED_TEMPLATE, context! { face => short(card) })
     }
 
     fn details_face(&self, card: &Card, metadata: &str) -> Result<(SlackView, bool), RenderError> {
@@ -142,7 +180,8 @@ impl Renderer {
             let face = Face::of(card, budget);
             let complete = face.complete;
             let approve = if complete && may_approve(card) { Approve::Details } else { Approve::No };
-            last = self.modal(DETAILS_TEMPLATE, &face.offering(approve), Some(metadata)).map(|view| (view, complete));
+            let face = Values::from(Serde(&face.offering(approve)));
+            last = self.modal(DETAILS_TEMPLATE, context! { face, metadata }).map(|view| (view, complete));
             if !matches!(last, Err(RenderError::Limit(..))) {
                 break;
             }
@@ -150,21 +189,22 @@ impl Renderer {
         last
     }
 
-    fn modal(&self, template: &'static str, face: &Face, metadata: Option<&str>) -> Result<SlackView, RenderError> {
-        let value = self.draw(template, face, metadata)?;
+    fn modal(&self, template: &'static str, told: Values) -> Result<SlackView, RenderError> {
+        let value = self.draw(template, told)?;
         limits::modal(&value).map_err(|broken| RenderError::Limit(template, broken))?;
         typed(template, &value)
     }
 
-    fn draw(&self, template: &'static str, face: &Face, metadata: Option<&str>) -> Result<Value, RenderError> {
+    fn draw(&self, template: &'static str, told: Values) -> Result<Value, RenderError> {
         let wrong = |error: minijinja::Error| RenderError::Template(template, format!("{error:#}"));
-        let text = self
-            .templates
-            .get_template(template)
-            .and_then(|found| found.render(context! { face => Values::from(Serde(face)), metadata }))
-            .map_err(wrong)?;
+        let text = self.templates.get_template(template).and_then(|found| found.render(told)).map_err(wrong)?;
         serde_json::from_str(&text).map_err(|error| RenderError::NotJson(template, error.to_string()))
     }
+}
+
+/// What a dialog tells that does not show everything.
+fn short(card: &Card) -> Values {
+    Values::from(Serde(&Face::of(card, DIALOG[1])))
 }
 
 /// Approval is possible at all: pending, offered by the caller, and its client not frozen.

@@ -67,12 +67,13 @@ pub enum Input {
 }
 
 impl Form {
-    /// The form for parameters as they are shown; `None` when nothing may be changed. `bounds` are the policy's, as in [`EditSchema::check`].
+    /// The form for parameters as they are shown; `None` when nothing may be changed. `bounds` are the policy's, as in
+    /// [`EditSchema::check`]; what the policy hides has no input.
     #[must_use]
     pub fn of(schema: &EditSchema, shown: &Masked, bounds: Option<&[String]>) -> Option<Self> {
         let admitted = |pointer: &str| {
             let touches = |bound: &String| below(bound, pointer) || below(pointer, bound);
-            bounds.is_none_or(|bounds| bounds.iter().any(touches))
+            bounds.is_none_or(|bounds| bounds.iter().any(touches)) && !shown.hidden.iter().any(|hidden| hidden == pointer)
         };
         let named: Vec<(&String, &Node)> =
             schema.root.properties.iter().flatten().filter(|(name, _)| admitted(&push_pointer("", name))).collect();

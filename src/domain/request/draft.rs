@@ -9,9 +9,8 @@ use crate::domain::digest::{self, Digest};
 use crate::domain::edit::form::{Answers, Form};
 use crate::domain::edit::{self, Change};
 use crate::domain::field_error::FieldError;
-use crate::domain::mask;
 use crate::domain::reader::{Errors, Reader};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// An edit that keeps the bounds of the caller and of the rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +29,7 @@ impl Request {
     pub fn form(&self) -> Option<Form> {
         let ask = &self.asked.ask;
         let schema = ask.edit_schema.as_ref().filter(|_| ask.allows(Allowed::Edit))?;
-        Form::of(schema, &self.shown(), self.requirements().edit.as_deref())
+        Form::of(schema, &self.masked(self.parameters()), self.requirements().edit.as_deref())
     }
 
     /// What a filled form would lead to.
@@ -40,16 +39,15 @@ impl Request {
     pub fn draft(&self, answers: &Answers) -> Result<Draft, Refused> {
         let ask = &self.asked.ask;
         let (Some(form), Some(schema)) = (self.form(), &ask.edit_schema) else { return Err(Refused::NotOffered("edit")) };
-        let shown = self.shown();
+        let shown = self.masked(self.parameters());
         let parameters = form.read(&shown.value, answers).and_then(within_limits).map_err(Refused::EditOutOfBounds)?;
-        let meant = edit::unmask(self.parameters(), &shown, &parameters).map_err(Refused::EditOutOfBounds)?;
+        let meant = self.unmask(&parameters).map_err(Refused::EditOutOfBounds)?;
         schema.check(self.parameters(), &meant, self.requirements().edit.as_deref()).map_err(Refused::EditOutOfBounds)?;
         let digest = self.digest_with(&meant);
         if self.had(&digest) {
             return Err(Refused::EditRepeats);
         }
-        let after = self.masked(&meant);
-        Ok(Draft { changes: edit::diff(&shown.value, &after.value), parameters, digest })
+        Ok(Draft { changes: edit::diff(&shown.value, &self.masked(&meant).value), parameters, digest })
     }
 
     /// Digest of this request with other parameters.
@@ -62,15 +60,11 @@ impl Request {
     pub(super) fn had(&self, digest: &Digest) -> bool {
         *digest == self.live.digest || self.live.past_digests.contains(digest)
     }
-
-    fn shown(&self) -> mask::Masked {
-        self.masked(self.parameters())
-    }
 }
 
 /// The limits of parameters that come in as a body.
 fn within_limits(parameters: Map<String, Value>) -> Result<Map<String, Value>, Vec<FieldError>> {
-    let (body, errors) = (json!({ "parameters": parameters }), Errors::default());
+    let (body, errors) = (Value::from_iter([("parameters", Value::Object(parameters))]), Errors::default());
     let read = Reader::open(&body, "", &errors).and_then(|reader| {
         let read = reader.free_object("parameters", MAX_PARAMETERS);
         reader.close();

@@ -3,7 +3,7 @@
 use super::cards::pending;
 use super::world::World;
 use crate::support::slack::person::{Filled, Oddity};
-use countersign::chat::{ChatPlatform, Choice, Dialog, Reply, Trigger};
+use countersign::chat::{ChatPlatform, Choice, Dialog, Reply, Trigger, Verdict};
 use countersign::domain::card::{Card, Phase};
 use countersign::domain::time::Clock;
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ async fn a_denial_goes_through_its_dialog_with_option_and_sentence() {
     let bob = world.fake.user("U0BOB");
     bob.taps(&message, "cs.deny").await;
     let [tap] = world.taps().try_into().unwrap();
-    assert!(tap.choice.opens_dialog());
+    assert_eq!(tap.choice.dialog(), Some(Dialog::Deny));
     world.slack.open_dialog(tap.trigger.as_ref().unwrap(), Dialog::Deny, &tap.account, &tap.reply, &pending()).await.unwrap();
     let view = bob.view().unwrap();
     let filled = [("cs.option", Filled::Option("use_staging".to_owned())), ("cs.words", Filled::Words(" Not today. ".to_owned()))];
@@ -107,8 +107,10 @@ async fn a_dialog_that_came_too_late_says_by_whom_it_was_decided() {
     let trigger = Trigger(world.fake.change(|model| model.issue_trigger("U0BOB", None, world.clock.now())));
     world.slack.open_dialog(&trigger, Dialog::Details, &world.account("U0BOB"), &Reply::default(), &pending()).await.unwrap();
     let denied = Phase::Denied { by: Some("Carol".to_owned()), at: world.clock.now(), reason: None };
-    let view = world.slack.decided_dialog(&Card { phase: denied, ..pending() }).unwrap();
-    world.answers(&json!({"response_action": "update", "view": view}).to_string());
+    bob.taps_in(&bob.view().unwrap(), "cs.comment").await.unwrap();
+    let [tap] = world.taps().try_into().unwrap();
+    let answer = world.slack.answer_submit(&tap, &Card { phase: denied, ..pending() }, &Verdict::Decided).unwrap();
+    world.answers(&answer.to_string());
     bob.submits(&bob.view().unwrap(), &[]).await;
     let view = bob.view().expect("the dialog stays open");
     assert_eq!(view.content["callback_id"], "cs.decided");

@@ -2,13 +2,14 @@
 //!
 //! The snapshots are read by `tests/oracles/slack_cards.mjs` and `.py`, which check them against Slack's own types and lengths.
 
-use countersign::chat::Reply;
 use countersign::chat::slack::limits;
 use countersign::chat::slack::render::Renderer;
+use countersign::chat::{Confirmation, Reply};
 use countersign::domain::ask::{DenyOption, Link};
 use countersign::domain::card::{Card, GrantLine, History, OutcomeLine, Phase, ReviewLine, SeatLine};
 use countersign::domain::edit::Change;
-use countersign::domain::request::{Decision, OutcomeStatus};
+use countersign::domain::edit::form::{Field, Form, Input};
+use countersign::domain::request::{Decision, Draft, OutcomeStatus};
 use countersign::domain::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -52,6 +53,7 @@ pub(crate) fn pending() -> Card {
         reviews: Vec::new(),
         may_approve: true,
         needs_comment: false,
+        form: None,
         deny_options: vec![DenyOption { name: "use_staging".to_owned(), title: "Use staging instead".to_owned() }],
         warnings: Vec::new(),
     }
@@ -63,6 +65,56 @@ fn seat(label: &str, count: u32, names: &[&str]) -> SeatLine {
 
 fn review(name: &str, decision: Decision, comment: Option<&str>, counts: bool) -> ReviewLine {
     ReviewLine { name: name.to_owned(), decision, comment: comment.map(str::to_owned), counts, at: minutes(10) }
+}
+
+/// Every kind of input, and one value that Slack cannot hold.
+fn form() -> Form {
+    let field = |name: &str, hint: Option<&str>, input: Input, value: Option<&str>| Field {
+        pointer: format!("/{name}"),
+        label: name.to_owned(),
+        hint: hint.map(str::to_owned),
+        input,
+        value: value.map(str::to_owned),
+        required: name == "rows",
+    };
+    let options = |texts: &[&str]| Input::Choice { options: texts.iter().map(|text| ((*text).to_owned(), json!(text))).collect() };
+    let long = "x".repeat(3_001);
+    Form {
+        fields: vec![
+            field("columns", Some("JSON"), Input::Json, Some("[\n  \"name\",\n  \"email\"\n]")),
+            field("destination", Some("2 to 80 characters"), Input::Text, Some("s3://partner-drop/customers.csv")),
+            field("header", None, options(&["true", "false"]), Some("true")),
+            field("password", Some("Masked: leave it exactly as it is shown."), Input::Text, Some("•••• masked")),
+            field("query", None, Input::Text, Some(&long)),
+            field("rate", None, Input::Number, None),
+            field("region", None, options(&["eu-1", "eu-2", "us-1", "us-2", "ap-1", "ap-2"]), Some("eu-2")),
+            field("rows", Some("1 to 120000"), Input::Integer, Some("120000")),
+        ],
+    }
+}
+
+fn editable() -> Card {
+    Card { form: Some(form()), ..pending() }
+}
+
+fn view_json<E: std::fmt::Debug>(view: Result<slack_morphism::blocks::SlackView, E>) -> Value {
+    serde_json::to_value(view.unwrap()).unwrap()
+}
+
+fn edit_json(card: &Card, confirm: Option<(&Confirmation, Option<&str>)>) -> Value {
+    let reply = Reply { channel: Some("C0PROD".to_owned()), message_ts: Some("1.2".to_owned()), ..Reply::default() };
+    view_json(renderer().edit(card, "U0BOB", &reply, confirm))
+}
+
+fn confirmation() -> Confirmation {
+    let filled = [("/rows".to_owned(), Some("5000".to_owned())), ("/rate".to_owned(), Some("0.5".to_owned()))].into();
+    let change = |pointer: &str, before, after| Change { pointer: pointer.to_owned(), before, after };
+    let draft = Draft {
+        parameters: serde_json::Map::new(),
+        digest: format!("sha256:{}", "5".repeat(64)).parse().unwrap(),
+        changes: vec![change("/rate", None, Some(json!(0.5))), change("/rows", Some(json!(120_000)), Some(json!(5_000)))],
+    };
+    Confirmation { form: form().filled(&filled), draft }
 }
 
 fn one_of_two() -> Card {
@@ -123,6 +175,18 @@ fn hostile() -> Card {
         warnings: vec!["contains characters that reverse text (removed here)"],
         ..pending()
     }
+}
+
+fn hostile_form() -> Form {
+    let bad = "<!channel> *x* :tada: \u{202e}desrever \"}],\"x\":[{\"";
+    let mut form = form();
+    for field in &mut form.fields {
+        bad.clone_into(&mut field.label);
+        field.hint = Some(bad.to_owned());
+    }
+    form.fields[1].value = Some(format!("{bad}\nline"));
+    form.fields[6].input = Input::Choice { options: vec![(bad.to_owned(), json!(bad))] };
+    form
 }
 
 /// As much of everything as the API lets in.
@@ -269,6 +333,7 @@ fn states() -> Vec<(&'static str, Card)> {
             },
         ),
         ("needs_comment", Card { needs_comment: true, ..pending() }),
+        ("editable", editable()),
         ("frozen", Card { frozen: true, ..pending() }),
         ("approved", approved(GrantLine::Open, None)),
         ("redeemed_outcome", approved(GrantLine::Redeemed { at: minutes(19) }, outcome)),
@@ -299,6 +364,15 @@ fn every_state_has_its_card() {
     insta::assert_json_snapshot!("modal_details", details_json(&one_of_two()));
     insta::assert_json_snapshot!("modal_details_needs_comment", details_json(&Card { needs_comment: true, ..pending() }));
     insta::assert_json_snapshot!("modal_details_hostile", details_json(&hostile()));
+    insta::assert_json_snapshot!("modal_edit", edit_json(&editable(), None));
+    let confirmation = confirmation();
+    let strict = Card { needs_comment: true, ..editable() };
+    insta::assert_json_snapshot!("modal_edit_confirm", edit_json(&strict, Some((&confirmation, Some("5 000 will do.")))));
+    let card = Card { form: Some(hostile_form()), ..hostile() };
+    insta::assert_json_snapshot!("modal_edit_hostile", edit_json(&card, None));
+    insta::assert_json_snapshot!("modal_comment", view_json(renderer().comment(&pending(), "U0BOB", &Reply::default())));
+    let (_, edited) = states().into_iter().find(|(name, _)| *name == "edited").unwrap();
+    insta::assert_json_snapshot!("modal_changed", view_json(renderer().changed(&edited)));
     let (_, denied) = states().into_iter().find(|(name, _)| *name == "denied").unwrap();
     insta::assert_json_snapshot!("modal_decided", serde_json::to_value(renderer().decided(&denied).unwrap()).unwrap());
 }
@@ -338,12 +412,18 @@ fn only_a_pending_card_has_buttons_and_each_carries_the_request_and_the_whole_di
 #[test]
 fn approval_in_one_tap_is_offered_only_for_what_stands_on_the_card() {
     assert_eq!(action_ids(&card_json(&pending())), ["cs.approve", "cs.deny", "cs.details"]);
-    for card in [long(), Card { needs_comment: true, ..pending() }, Card { target: Some("t".repeat(400)), ..pending() }] {
-        assert_eq!(action_ids(&card_json(&card)), ["cs.details", "cs.deny"]);
+    assert_eq!(action_ids(&card_json(&editable())), ["cs.approve", "cs.deny", "cs.edit", "cs.details"]);
+    for (card, first) in [
+        (long(), "cs.details"),
+        (Card { target: Some("t".repeat(400)), ..pending() }, "cs.details"),
+        // This Approve opens the dialog, because there is something to be written.
+        (Card { needs_comment: true, ..pending() }, "cs.approve"),
+    ] {
+        assert_eq!(action_ids(&card_json(&card))[..2], [first, "cs.deny"]);
         assert_eq!(details_json(&card)["submit"]["text"], "Approve");
         assert_eq!(details_json(&card)["callback_id"], "cs.details");
     }
-    for card in [Card { frozen: true, ..pending() }, Card { may_approve: false, ..pending() }] {
+    for card in [Card { frozen: true, ..editable() }, Card { may_approve: false, ..pending() }] {
         assert_eq!(action_ids(&card_json(&card)), ["cs.deny", "cs.details"]);
         assert_eq!(details_json(&card)["callback_id"], "cs.comment");
         assert!(!details_json(&card).to_string().contains("\"Approve\""));

@@ -104,7 +104,7 @@ fn the_container_knows_the_channel_when_nothing_else_does() {
 #[test]
 fn foreign_buttons_and_values_are_refused() {
     for (action, value, wanted) in [
-        ("cs.edit", ABOUT, PayloadError::UnknownAction),
+        ("cs.ask", ABOUT, PayloadError::UnknownAction),
         ("approve", ABOUT, PayloadError::UnknownAction),
         ("cs.approve", "req_01M7WC36M0EQ1SX39VF90F5HJH", PayloadError::ForeignValue),
         ("cs.approve", "req_01M7WC36M0EQ1SX39VF90F5HJH:9f2c41d7a0be", PayloadError::ForeignValue),
@@ -162,4 +162,47 @@ fn only_the_person_who_opened_a_dialog_may_submit_it() {
     let mut payload = submission(DETAILS, &json!({}));
     payload["view"].as_object_mut().unwrap().remove("hash");
     assert_eq!(tap(&payload), Err(PayloadError::Unidentifiable));
+}
+
+#[test]
+fn a_button_of_a_dialog_leads_back_to_the_card_and_counts_for_whoever_opened_it() {
+    let mut payload = button();
+    for gone in ["channel", "response_url"] {
+        payload.as_object_mut().unwrap().remove(gone);
+    }
+    payload["actions"][0]["action_id"] = json!("cs.comment");
+    payload["container"] = json!({"type": "view", "view_id": "V1"});
+    let metadata = json!({"about": ABOUT, "opener": payload["user"]["id"], "channel": "C0PROD", "message_ts": "1.2"});
+    payload["view"] = json!({"id": "V1", "type": "modal", "private_metadata": metadata.to_string()});
+    let tapped = tap(&payload).unwrap();
+    assert_eq!((tapped.choice, tapped.reply.view_id.as_deref()), (Choice::Comment, Some("V1")));
+    assert_eq!((tapped.reply.channel.as_deref(), tapped.reply.message_ts.as_deref()), (Some("C0PROD"), Some("1.2")));
+    // On a page of the app there is no card to lead back to, and nothing to lay a dialog on.
+    payload["view"] = json!({"id": "V2", "type": "home", "private_metadata": ""});
+    assert_eq!(tap(&payload).unwrap().reply, Reply::default());
+    payload["view"] = json!({"id": "V1", "type": "modal", "private_metadata": json!({"about": ABOUT, "opener": "U0EVE"}).to_string()});
+    assert_eq!(tap(&payload), Err(PayloadError::OtherPerson));
+}
+
+#[test]
+fn a_filled_form_is_read_field_by_field_and_what_was_left_empty_is_empty() {
+    let state = json!({"values": {
+        "cs:field:0:x": {"cs.field./rows": {"type": "number_input", "value": "5"}},
+        "cs:field:1:x": {"cs.field./a~1b": {"type": "plain_text_input", "value": null}},
+        "cs:field:2:x": {"cs.field./mode": {"type": "radio_buttons", "selected_option": {"value": "fast"}}},
+        "cs:field:3:x": {"cs.field./note": {"type": "plain_text_input", "value": " x "}},
+        "cs:words:x": {"cs.words": {"type": "plain_text_input", "value": " why "}},
+    }});
+    let edited = ABOUT.split_once(':').unwrap().1;
+    let metadata = json!({"about": ABOUT, "opener": "U1", "edited": format!("sha256:{edited}")});
+    let payload = json!({
+        "type": "view_submission", "user": {"id": "U1"}, "team": {"id": "T1"},
+        "view": {"id": "V1", "hash": "h", "callback_id": "cs.edit", "private_metadata": metadata.to_string(), "state": state},
+    });
+    let tapped = tap(&payload).unwrap();
+    let told = |text: &str| Some(text.to_owned());
+    let answers = [("/a~1b", None), ("/mode", told("fast")), ("/note", told(" x ")), ("/rows", told("5"))];
+    let answers = answers.map(|(pointer, text)| (pointer.to_owned(), text)).into();
+    assert_eq!(tapped.choice, Choice::EditSubmit { answers, confirmed: Some(tapped.digest) });
+    assert_eq!(tapped.comment.as_deref(), Some("why"));
 }

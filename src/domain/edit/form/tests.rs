@@ -1,19 +1,26 @@
+//! Owns the examples and the traps of forms; never needs more than the public face of the parent module.
+
 use super::*;
 use crate::domain::digest::Nonce;
-use crate::domain::mask::{MASK, mask_parameters};
+use crate::domain::mask::{MASK, Mask, MaskMode, mask_parameters};
 use serde_json::json;
 
 fn object(value: Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
+    match value {
+        Value::Object(members) => members,
+        other => panic!("{other} is no object"),
+    }
 }
 
 fn form(schema: Value, parameters: Value) -> (Form, Map<String, Value>) {
     bounded(schema, parameters, None).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "literals read better without a reference")]
 fn bounded(properties: Value, parameters: Value, bounds: Option<&[&str]>) -> Option<(Form, Map<String, Value>)> {
     let schema = EditSchema::parse(&json!({"type": "object", "required": ["needed"], "properties": properties})).unwrap();
-    let shown = mask_parameters(&object(parameters), &["/secret".to_owned()], &[], Nonce::new([7; 16]));
+    let masks = [Mask { path: "/hidden".to_owned(), mode: MaskMode::Hide }];
+    let shown = mask_parameters(&object(parameters), &["/secret".to_owned()], &masks, Nonce::new([7; 16]));
     let bounds = bounds.map(|bounds| bounds.iter().map(|&bound| bound.to_owned()).collect::<Vec<_>>());
     Form::of(&schema, &shown, bounds.as_deref()).map(|form| (form, shown.value))
 }
@@ -146,6 +153,10 @@ fn only_what_the_policy_admits_is_offered() {
     assert_eq!(offered(&["/rows"]).unwrap(), ["/rows"]);
     assert_eq!(offered(&["/where/path"]).unwrap(), ["/where"]);
     assert_eq!(offered(&["/row"]), None);
+    // What the policy hides has no input either.
+    let (form, shown) = form(json!({"hidden": {"type": "string"}, "rows": {"type": "integer"}}), json!({"hidden": "x", "rows": 1}));
+    assert_eq!(form.fields.iter().map(|field| field.pointer.as_str()).collect::<Vec<_>>(), ["/rows"]);
+    assert!(!shown.contains_key("hidden"));
     assert_eq!(offered(&[]), None);
 }
 

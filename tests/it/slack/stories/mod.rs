@@ -4,6 +4,7 @@
 
 mod acknowledgement;
 mod dialogs;
+mod edits;
 mod hostile;
 mod lifecycle;
 mod masks;

@@ -147,6 +147,10 @@ pub(crate) struct Options {
     pub(crate) team_ids: Vec<String>,
     /// How long a stream is silent before it says that it is alive.
     pub(crate) ping: Duration,
+    /// Key files by name; without them new keys are made.
+    pub(crate) keys: Vec<(String, String)>,
+    /// Another address than the one it listens on.
+    pub(crate) public_url: Option<String>,
 }
 
 impl Default for Options {
@@ -158,6 +162,8 @@ impl Default for Options {
             policy_by_api: false,
             team_ids: vec![TEAM.to_owned()],
             ping: countersign::http::events::PING,
+            keys: Vec::new(),
+            public_url: None,
         }
     }
 }
@@ -320,9 +326,10 @@ fn people(directory: &str) -> Vec<String> {
 fn config(database: &TestDatabase, files: &Path, url: &str, slack: &FakeSlack, options: &Options) -> Config {
     std::fs::write(files.join("policy.toml"), &options.policy).unwrap();
     std::fs::write(files.join("directory.toml"), &options.directory).unwrap();
+    super::keys::restore(files, &options.keys);
     super::keys::write(files);
     let mut config = Config::default();
-    url.clone_into(&mut config.server.public_url);
+    options.public_url.as_deref().unwrap_or(url).clone_into(&mut config.server.public_url);
     config.database.url = SecretString::from(database.url());
     config.secrets.master_key = KeySource::File(files.join("countersign.key"));
     config.grants.key = KeySource::File(files.join("grant-key.pem"));

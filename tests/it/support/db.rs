@@ -4,7 +4,10 @@
 //! Never skips: without a PostgreSQL server its tests fail, and say what to run.
 
 use countersign::store::{Store, StoreOptions};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -44,7 +47,7 @@ pub(crate) struct TestDatabase {
 
 #[derive(Debug)]
 enum Kind {
-    Sqlite(#[expect(dead_code, reason = "removes the directory when dropped")] TempDir),
+    Sqlite(TempDir),
     Postgres { server: String, name: String },
 }
 
@@ -70,6 +73,29 @@ impl TestDatabase {
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {template}"))).execute(&mut admin).await.unwrap();
         admin.close().await.unwrap();
         Self { url: of_database(&server, &name), kind: Kind::Postgres { server, name } }
+    }
+
+    /// Makes it anew, in the form that this migration left it in.
+    pub(crate) async fn at_migration(&self, version: i64) {
+        let (folder, empty) = match &self.kind {
+            Kind::Sqlite(directory) => {
+                for entry in std::fs::read_dir(directory.path()).unwrap() {
+                    std::fs::remove_file(entry.unwrap().path()).unwrap();
+                }
+                ("migrations/sqlite", "")
+            }
+            Kind::Postgres { .. } => ("migrations/postgres", "DROP SCHEMA public CASCADE; CREATE SCHEMA public"),
+        };
+        let mut migrator = Migrator::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).await.unwrap();
+        migrator.migrations.to_mut().retain(|migration| migration.version <= version);
+        if self.is_postgres() {
+            self.tamper(empty).await.unwrap();
+            migrator.run(&mut PgConnection::connect(&self.url).await.unwrap()).await.unwrap();
+        } else {
+            let file = self.url.trim_start_matches("sqlite://");
+            let mut connection = SqliteConnectOptions::new().filename(file).create_if_missing(true).connect().await.unwrap();
+            migrator.run(&mut connection).await.unwrap();
+        }
     }
 
     /// Its address.

@@ -26,6 +26,7 @@ use crate::store::{ConfiguredClient, Store};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
@@ -133,6 +134,8 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         engine: Arc::new(engine),
         sessions: Arc::new(around.sessions),
         pages: Arc::new(Pages::new().map_err(StartError::new)?),
+        trusted_proxies: config.server.trusted_proxies.clone().into(),
+        strangers: Arc::default(),
         metrics: metrics_handle(),
         slack,
         ping: http::events::PING,
@@ -264,7 +267,7 @@ pub fn start(built: Built, listener: TcpListener, metrics: Option<TcpListener>) 
         let stop = async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        axum::serve(listener, router).with_graceful_shutdown(stop).await
+        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(stop).await
     });
     Running { app, workers, stop, server }
 }

@@ -4,6 +4,7 @@
 
 use crate::config::fields::{Fields, Section};
 use crate::config::key::{Invalid, Key, Kind, Preset};
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use url::Url;
 
@@ -16,12 +17,19 @@ pub struct Server {
     pub public_url: String,
     /// Where `/metrics` listens; none: off.
     pub metrics_listen: Option<SocketAddr>,
+    /// Who is believed about the address of a client.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Default for Server {
     fn default() -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-        Self { listen, public_url: local_url(listen), metrics_listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))) }
+        Self {
+            listen,
+            public_url: local_url(listen),
+            metrics_listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))),
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
@@ -54,8 +62,8 @@ impl Section for Server {
             "server",
             "trusted_proxies",
             Kind::List,
-            Preset::Unsupported,
-            "Proxies whose forwarded addresses are believed. Must be empty in this version.",
+            Preset::Value("[]"),
+            "Addresses or networks (192.0.2.1, 10.0.0.0/8) of your proxies: what they say in X-Forwarded-For or Forwarded about a client's address is believed, for the log.",
         ),
     ];
 
@@ -66,7 +74,8 @@ impl Section for Server {
         let metrics_listen = fields
             .parsed("metrics_listen", |text| if text.is_empty() { Ok(None) } else { address(text).map(Some) })
             .unwrap_or(defaults.metrics_listen);
-        Self { listen, public_url, metrics_listen }
+        let trusted_proxies = fields.list("trusted_proxies", network).unwrap_or_default();
+        Self { listen, public_url, metrics_listen, trusted_proxies }
     }
 
     fn validate(&self) -> Vec<Invalid> {
@@ -79,6 +88,25 @@ impl Section for Server {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("\"{}\" is not an IP address and a port; write for example \"127.0.0.1:8080\"", text.escape_debug()))
+}
+
+/// An address or a network, written as it is meant: bits beyond the prefix would be a slip, and everybody's network no proxy's.
+fn network(text: &str) -> Result<IpNet, String> {
+    let wrong = |what: &str| format!("\"{}\" {what}", text.escape_debug());
+    let network: IpNet = match text.parse::<IpAddr>() {
+        Ok(address) => address.into(),
+        Err(_) => text.parse().map_err(|_| wrong("is not an address or a network; write for example \"192.0.2.1\" or \"10.0.0.0/8\""))?,
+    };
+    if network.trunc() != network {
+        return Err(wrong(&format!("has bits beyond its prefix; write \"{}\"", network.trunc())));
+    }
+    if network.prefix_len() == 0 {
+        return Err(wrong("would believe everybody; name your proxies"));
+    }
+    if matches!(network, IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some()) {
+        return Err(wrong("is an IPv4 address in IPv6 form; write it as IPv4"));
+    }
+    Ok(network)
 }
 
 /// The address of a server that nobody gave a public one.
@@ -131,6 +159,29 @@ mod tests {
             "https://",
         ] {
             assert!(public_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_addresses_or_networks() {
+        for (text, wanted) in
+            [("192.0.2.1", "192.0.2.1/32"), ("10.0.0.0/8", "10.0.0.0/8"), ("::1", "::1/128"), ("2001:db8::/32", "2001:db8::/32")]
+        {
+            assert_eq!(network(text).unwrap().to_string(), wanted);
+        }
+        for (text, message) in [
+            ("proxy.example.com", "is not an address"),
+            ("10.0.0.0/33", "is not an address"),
+            ("10.0.0", "is not an address"),
+            (" 10.0.0.1", "is not an address"),
+            ("", "is not an address"),
+            ("10.0.0.1/8", "has bits beyond its prefix; write \"10.0.0.0/8\""),
+            ("0.0.0.0/0", "would believe everybody"),
+            ("::/0", "would believe everybody"),
+            ("::ffff:10.0.0.1", "is an IPv4 address in IPv6 form"),
+        ] {
+            let found = network(text).unwrap_err();
+            assert!(found.contains(message), "{text}: {found}");
         }
     }
 

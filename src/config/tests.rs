@@ -58,7 +58,7 @@ fn a_full_file_loads() {
 listen = "0.0.0.0:80"
 public_url = "https://cs.example.com/"
 metrics_listen = ""
-trusted_proxies = []
+trusted_proxies = ["10.0.0.0/8", "::1"]
 [slack]
 signing_secret = "s1"
 signing_secret_previous = "s0"
@@ -138,8 +138,8 @@ fn every_class_of_mistake_has_its_place_and_its_sentence() {
             &["countersign.toml:2:18: metrics_listen must differ from listen, or be \"\" for off"],
         ),
         (
-            "[server]\ntrusted_proxies = [\"10.0.0.1\"]\n",
-            &["countersign.toml:2:1: trusted_proxies in [server] is not supported by this version; remove it"],
+            "[server]\ntrusted_proxies = [\"10.0.0.1\", \"10.0.0.1/8\"]\n",
+            &["countersign.toml:2:32: trusted_proxies: \"10.0.0.1/8\" has bits beyond its prefix; write \"10.0.0.0/8\""],
         ),
         ("[database]\nurl = \"mysql://x\"\n", &["countersign.toml:2:7: url must begin with sqlite:// or postgres://"]),
         ("[database]\nurl = \"\"\n", &["countersign.toml:2:7: url is empty"]),
@@ -373,7 +373,11 @@ fn the_environment_is_as_strict_as_the_file() {
             "[[clients]] cannot come from the environment; put them into the file, with key_file or key_sha256 where no secret may stand",
         ),
         ("COUNTERSIGN_TEAMS__APP_ID", "x", "[teams] is not supported by this version; remove it"),
-        ("COUNTERSIGN_SERVER__TRUSTED_PROXIES", "10.0.0.1", "trusted_proxies in [server] is not supported by this version; remove it"),
+        (
+            "COUNTERSIGN_SERVER__TRUSTED_PROXIES",
+            "10.0.0.1,0.0.0.0/0",
+            "trusted_proxies: \"0.0.0.0/0\" would believe everybody; name your proxies",
+        ),
         ("COUNTERSIGN_SLACK__MATCH_EMAIL", "yes", "match_email must be true or false"),
         ("COUNTERSIGN_ADMIN__GROUPS", "[\"a\"", "not a TOML list; write a,b or [\"a\", \"b\"]"),
         ("COUNTERSIGN_GRANTS__TTL", "5", "ttl: \"5\" is not a duration; write for example \"90s\", \"10m\", \"1h30m\" or \"30d\""),

@@ -2,15 +2,16 @@
 //!
 //! Never logs a header, a body or a query: credentials and callers' texts travel there.
 
-use super::App;
 use super::auth::WhoAsked;
 use super::problem::RefusedWith;
+use super::{App, address};
 use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::ids::RequestId;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use std::net::SocketAddr;
 use std::time::Instant;
 use tracing::Instrument as _;
 
@@ -27,6 +28,8 @@ pub(super) async fn every_answer(State(app): State<App>, mut request: Request, n
     let method = request.method().clone();
     let about = about(request.uri().path());
     let trace = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_id).map(str::to_owned);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let address = peer.map(|peer| address::of_client(peer, request.headers(), &app.trusted_proxies).to_string()).unwrap_or_default();
     let who = WhoAsked::default();
     request.extensions_mut().insert(who.clone());
     let span = tracing::info_span!("http", call.id = %call, http.method = %method, http.route = %route, trace.id = trace.as_deref());
@@ -38,15 +41,21 @@ pub(super) async fn every_answer(State(app): State<App>, mut request: Request, n
     {
         note(&app, actor, about.as_ref(), refused.code, &route).instrument(span.clone()).await;
     }
+    if status == StatusCode::UNAUTHORIZED
+        && who.0.get().is_none()
+        && let Some(unlogged) = app.strangers.line(app.engine.clock.now())
+    {
+        span.in_scope(|| tracing::warn!(client.address = address, unlogged, "a stranger was refused"));
+    }
     let elapsed = started.elapsed();
     metrics::histogram!("countersign_http_seconds", "method" => method.to_string(), "route" => route, "status" => status.as_u16().to_string())
         .record(elapsed.as_secs_f64());
     span.in_scope(|| {
         let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         if status.is_server_error() {
-            tracing::warn!(http.status = status.as_u16(), duration_ms, "answered");
+            tracing::warn!(client.address = address, http.status = status.as_u16(), duration_ms, "answered");
         } else {
-            tracing::debug!(http.status = status.as_u16(), duration_ms, "answered");
+            tracing::debug!(client.address = address, http.status = status.as_u16(), duration_ms, "answered");
         }
     });
     let headers = response.headers_mut();

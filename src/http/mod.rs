@@ -7,6 +7,7 @@
 //! 2. A line in [`router`] and one in `openapi`; a test compares the two.
 //! 3. A row in `tests/it/authorization.rs`, without which CI fails.
 
+mod address;
 pub mod audit;
 pub mod auth;
 pub mod body;
@@ -25,6 +26,7 @@ pub mod problem;
 pub mod requests;
 pub mod sessions;
 pub mod slack;
+pub mod strangers;
 pub mod wait;
 
 pub use openapi::document as openapi;
@@ -50,6 +52,10 @@ pub struct App {
     pub sessions: Arc<Sessions>,
     /// Server-rendered pages.
     pub pages: Arc<Pages>,
+    /// Proxies that are believed about the address of a client.
+    pub trusted_proxies: Arc<[ipnet::IpNet]>,
+    /// Lines about strangers.
+    pub strangers: Arc<strangers::Strangers>,
     /// Metrics of the process.
     pub metrics: PrometheusHandle,
     /// The way in from Slack; `None` when it is not configured.

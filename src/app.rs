@@ -23,12 +23,11 @@ use crate::http::{self, App, demo::Demo};
 use crate::keys::{self, AuditKey, KeyKind, MasterKey, Purpose};
 use crate::runtime::Random;
 use crate::store::{ConfiguredClient, Store};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -136,7 +135,7 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         pages: Arc::new(Pages::new().map_err(StartError::new)?),
         trusted_proxies: config.server.trusted_proxies.clone().into(),
         strangers: Arc::default(),
-        metrics: metrics_handle(),
+        metrics: http::metrics::handle(),
         slack,
         ping: http::events::PING,
         demo: around.demo.map(Arc::new),
@@ -219,19 +218,6 @@ async fn sync_clients(config: &Config, engine: &Engine) -> Result<(), StartError
     engine.store.sync_clients(clients, now, &|| ClientId::new(now, engine.random.bytes())).await.map_err(StartError::new)
 }
 
-/// One recorder per process: metrics are global.
-fn metrics_handle() -> PrometheusHandle {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
-        return handle.clone();
-    }
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let handle = HANDLE.get_or_init(|| recorder.handle()).clone();
-    // A second server in the same process (tests) finds the recorder in place, which is fine.
-    let _ = metrics::set_global_recorder(recorder);
-    handle
-}
-
 /// How long a stopping server waits for the connections that it has: somebody who sends half a request must not keep it from
 /// signing the log's head before whoever stops it loses patience (Kubernetes: 30 s).
 const GRACE: Duration = Duration::from_secs(10);
@@ -241,6 +227,7 @@ pub struct Running {
     /// The app, for the demo and tests.
     pub app: App,
     workers: Workers,
+    upkeep: tokio::task::JoinHandle<()>,
     stop: tokio::sync::watch::Sender<bool>,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -251,6 +238,7 @@ pub fn start(built: Built, listener: TcpListener, metrics: Option<TcpListener>) 
     let app = built.app;
     let workers = Workers::start(&app.engine);
     let stop = tokio::sync::watch::Sender::new(false);
+    let upkeep = tokio::spawn(http::metrics::keep_up(app.metrics.clone()));
     let mut stopped = stop.subscribe();
     if let Some(metrics) = metrics {
         let router = http::metrics_router(app.clone());
@@ -269,7 +257,7 @@ pub fn start(built: Built, listener: TcpListener, metrics: Option<TcpListener>) 
         };
         axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(stop).await
     });
-    Running { app, workers, stop, server }
+    Running { app, workers, upkeep, stop, server }
 }
 
 impl Running {
@@ -288,6 +276,7 @@ impl Running {
             server.abort();
             Ok(())
         };
+        self.upkeep.abort();
         self.workers.stop().await;
         if let Err(failure) = self.app.engine.sign_head().await {
             tracing::error!(code = failure.code(), "the head of the log could not be signed at shutdown");

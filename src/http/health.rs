@@ -1,11 +1,11 @@
-//! Owns `/healthz`, `/readyz` and `/metrics`.
+//! Owns `/healthz` and `/readyz`.
 //!
 //! Never tells a secret or a name: these answer strangers.
 
 use super::App;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
@@ -46,22 +46,4 @@ pub async fn ready(State(app): State<App>) -> Response {
         }
     }
     (StatusCode::OK, Json(json!({"status": "ready", "degraded": degraded}))).into_response()
-}
-
-/// Prometheus text format, on the address of `[server] metrics_listen`.
-pub async fn metrics(State(app): State<App>) -> Response {
-    let now = app.engine.clock.now();
-    if let Ok(outbox) = app.engine.store.outbox_state(now).await {
-        let age = outbox.oldest_due.map_or(0.0, |due| now.since(due).as_secs_f64());
-        metrics::gauge!("countersign_outbox_oldest_seconds").set(age);
-        metrics::gauge!("countersign_outbox_dead").set(as_gauge(outbox.dead));
-        metrics::gauge!("countersign_outbox_waiting").set(as_gauge(outbox.waiting));
-    }
-    metrics::gauge!("countersign_waiting_requests").set(as_gauge(app.engine.waiters.len() as u64));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()
-}
-
-/// Gauges are floats; a count beyond 2^32 would no longer fit one exactly, and is not one of ours.
-fn as_gauge(count: u64) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

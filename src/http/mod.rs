@@ -18,6 +18,7 @@ pub mod events;
 mod extract;
 pub mod grants;
 pub mod health;
+pub mod metrics;
 mod middleware;
 mod openapi;
 pub mod pages;
@@ -113,12 +114,12 @@ pub fn router(app: App) -> Router {
 
 /// The routes of `[server] metrics_listen`.
 pub fn metrics_router(app: App) -> Router {
-    Router::new().route("/metrics", get(health::metrics)).with_state(app)
+    Router::new().route("/metrics", get(metrics::render)).with_state(app)
 }
 
 fn panicked(_panic: Box<dyn std::any::Any + Send + 'static>) -> axum::response::Response {
     use axum::response::IntoResponse as _;
     tracing::error!("a handler panicked");
-    metrics::counter!("countersign_panics_total").increment(1);
+    ::metrics::counter!("countersign_panics_total").increment(1);
     Problem::from(crate::engine::Failure::Internal).into_response()
 }

@@ -1,6 +1,8 @@
 //! What an operator relies on: retention, backups, upgrades, what stands before the server, what is watched, how it is deployed.
 
 mod backup;
+mod manifests;
+mod metrics;
 mod proxies;
 mod retention;
 mod upgrade;

@@ -171,7 +171,7 @@ function showRooms() {
 
 /** Shows a list of messages; what did not change keeps its node, so that nothing flickers and no focus is lost. */
 function fill(list, wanted, place) {
-  const stays = list.dataset.place === place && list.scrollHeight - list.scrollTop - list.clientHeight > 48;
+  const stays = list.dataset.place === place && list.dataset.follows === "false";
   const before = new Map([...list.children].map((node) => [node.dataset.key, node]));
   const nodes = wanted.map(({ key, sign, build }) => {
     const old = before.get(key);
@@ -330,6 +330,11 @@ at("modal-back").addEventListener("click", () => send("close", { all: false }));
 at("modal-close").addEventListener("click", () => send("close", { all: true }));
 // Escape closes in Slack as well; the workspace has to know.
 at("modal").addEventListener("cancel", (event) => { event.preventDefault(); send("close", { all: false }); });
+for (const list of [at("messages"), at("replies")]) {
+  list.addEventListener("scroll", () => { list.dataset.follows = String(list.scrollHeight - list.scrollTop - list.clientHeight < 48); });
+  // Whoever turns the phone still sees what was said last.
+  new ResizeObserver(() => { if (list.dataset.follows !== "false") list.scrollTop = list.scrollHeight; }).observe(list);
+}
 at("thread-close").addEventListener("click", () => go({ thread: null }));
 at("burger").addEventListener("click", () => drawer(!at("side").classList.contains("open")));
 at("talk").addEventListener("click", () => drawer(false));

@@ -4,6 +4,7 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -89,6 +90,44 @@ impl Demo {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the demo does not stop").unwrap();
         assert!(ended.success(), "{ended}");
     }
+}
+
+/// Clicks through a demo with Chromium. The pictures go where the documentation wants them when `docs/pictures/make` asks.
+async fn chromium_clicks_through(story: &str, url: &str) {
+    let oracles = std::env::var_os("COUNTERSIGN_ORACLES")
+        .expect("COUNTERSIGN_ORACLES is not set: start the tests with tests/run, which installs Chromium and what drives it");
+    let scratch = tempfile::tempdir().unwrap();
+    let pictures = std::env::var_os("COUNTERSIGN_PICTURES").map_or_else(|| scratch.path().to_owned(), PathBuf::from);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/demo.py");
+    let mut command = Command::new(Path::new(&oracles).join("venv/bin/python"));
+    command.arg(script).args([story, url]).arg(&pictures).kill_on_drop(true);
+    let output = tokio::time::timeout(4 * PATIENCE, command.output()).await.expect("Chromium does not come to an end");
+    let output = output.expect("no Python beside the oracles; run tests/run, which installs it");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
+    assert_eq!(printed.trim(), format!("{story}: clicked through"));
+}
+
+#[tokio::test]
+async fn chromium_approves_with_two_people_denies_and_is_refused_in_the_demo() {
+    let mut demo = Demo::start(&[]);
+    let page = demo.says("Open").await;
+    chromium_clicks_through("web", &page).await;
+    assert!(demo.says("agent   approved by").await.starts_with("Bob; "));
+    assert!(demo.says("agent   approved by").await.starts_with("Bob and Carol; "));
+    assert!(demo.says("agent   does not go on. Feedback:").await.contains("Rotate it after the release."));
+    demo.stop().await;
+}
+
+#[tokio::test]
+async fn chromium_approves_with_two_people_denies_and_is_refused_in_the_slack_of_the_demo() {
+    let mut demo = Demo::start(&["--slack"]);
+    let page = demo.says("Slack").await;
+    chromium_clicks_through("slack", &page).await;
+    assert!(demo.says("agent   approved by").await.starts_with("Bob; "));
+    assert!(demo.says("agent   approved by").await.starts_with("Bob and Carol; "));
+    assert!(demo.says("agent   does not go on. Feedback:").await.contains("Rotate it after the release."));
+    demo.stop().await;
 }
 
 #[tokio::test]

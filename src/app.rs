@@ -23,6 +23,7 @@ use crate::http::{self, App, demo::Demo};
 use crate::keys::{self, AuditKey, KeyKind, MasterKey, Purpose};
 use crate::runtime::Random;
 use crate::store::{ConfiguredClient, Store};
+use crate::webhook::{Guard, SystemLookup, Webhooks};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use std::net::SocketAddr;
@@ -117,7 +118,9 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
             policy_is_file_managed: config.policy.source == PolicySource::File,
         },
         active_policy: RwLock::new(Arc::clone(&policy)),
+        webhooks: webhooks(config)?,
         cards: Notify::new(),
+        callbacks: Notify::new(),
         taps: Notify::new(),
         eligibility: Eligibility::default(),
         clock: around.clock,
@@ -141,6 +144,11 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         demo: around.demo.map(Arc::new),
     };
     Ok(Built { app })
+}
+
+fn webhooks(config: &Config) -> Result<Webhooks, StartError> {
+    let secrets = config.clients.iter().filter_map(|client| Some((client.name.clone(), client.webhook_secret.clone()?))).collect();
+    Webhooks::new(Guard::new(config.webhooks.allow_hosts.clone()), secrets, Arc::new(SystemLookup)).map_err(StartError::new)
 }
 
 fn load(source: &KeySource, kind: KeyKind, may_create: bool) -> Result<keys::Loaded, StartError> {

@@ -1,7 +1,7 @@
 //! Countersign holds an automated action until a person who is allowed to say yes has said yes.
 //!
 //! The house is described in `ARCHITECTURE.md`; dependencies point one way only:
-//! `domain ← store, directory, chat ← engine ← http, cli ← main`.
+//! `domain ← store, directory, chat, webhook ← engine ← http, cli ← main`.
 
 pub mod app;
 pub mod chat;
@@ -15,3 +15,4 @@ pub mod http;
 pub mod keys;
 pub mod runtime;
 pub mod store;
+pub mod webhook;

@@ -159,6 +159,7 @@ fn config(folder: &Path, origin: &str, key: &SecretString, workspace: Option<&Wo
         scopes: [Scope::RequestsWrite, Scope::GrantsRedeem].into(),
         owner: Some("alice@example.com".to_owned()),
         may_act_for: vec!["*@example.com".to_owned()],
+        webhook_secret: None,
     }];
     Ok(config)
 }

@@ -6,6 +6,7 @@ use crate::config::api_key::{self, ClientKey};
 use crate::config::fields::{Fields, Section};
 use crate::config::key::{Invalid, Key, Kind, Preset};
 use crate::config::suggest;
+use crate::config::webhooks::WebhookSecret;
 pub use crate::domain::client::Scope;
 use crate::domain::ids::PersonId;
 use secrecy::ExposeSecret;
@@ -56,6 +57,8 @@ pub struct Client {
     pub owner: Option<String>,
     /// Globs over e-mail addresses and person ids for which it may act; empty: nobody.
     pub may_act_for: Vec<String>,
+    /// Signs its callbacks; none: it can ask for none.
+    pub webhook_secret: Option<WebhookSecret>,
 }
 
 impl Section for Client {
@@ -98,7 +101,13 @@ impl Section for Client {
             Preset::Value("[]"),
             "People in whose name it may ask: globs over e-mail addresses or person ids. Empty: nobody.",
         ),
-        Key::new("clients", "webhook_secret", Kind::Secret, Preset::Unsupported, "Signs callbacks."),
+        Key::new(
+            "clients",
+            "webhook_secret",
+            Kind::Secret,
+            Preset::Absent,
+            "whsec_…: signs the callbacks that this client asks for. Absent: it can ask for none.",
+        ),
     ];
 
     fn read(fields: &mut Fields<'_>) -> Self {
@@ -107,7 +116,12 @@ impl Section for Client {
         let scopes = fields.list("scopes", |text| text.parse().map_err(|UnknownScope(message)| message)).unwrap_or_default();
         let owner = fields.parsed("owner", person);
         let may_act_for = fields.list("may_act_for", glob).unwrap_or_default();
-        Self { name, key, scopes: scopes.into_iter().collect(), owner, may_act_for }
+        let webhook_secret = fields.secret("webhook_secret").and_then(|text| {
+            WebhookSecret::parse(text.expose_secret())
+                .map_err(|problem| fields.fail("webhook_secret", format!("webhook_secret: {problem}")))
+                .ok()
+        });
+        Self { name, key, scopes: scopes.into_iter().collect(), owner, may_act_for, webhook_secret }
     }
 
     fn validate(&self) -> Vec<Invalid> {

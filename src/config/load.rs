@@ -5,11 +5,13 @@
 use crate::config::document::{self, ConfigError, Entry, Item, Place, Table, Value};
 use crate::config::fields::{Fields, Section};
 use crate::config::key::{Invalid, Key};
-use crate::config::{Config, admin, audit, clients, database, directory, environment, grants, policy, secrets, server, slack, suggest};
+use crate::config::{
+    Config, admin, audit, clients, database, directory, environment, grants, policy, secrets, server, slack, suggest, webhooks,
+};
 use std::path::Path;
 
 /// Every section with its keys.
-pub(crate) const SECTIONS: [(&str, &[Key]); 10] = [
+pub(crate) const SECTIONS: [(&str, &[Key]); 11] = [
     listed::<server::Server>(),
     listed::<database::Database>(),
     listed::<secrets::Secrets>(),
@@ -19,11 +21,12 @@ pub(crate) const SECTIONS: [(&str, &[Key]); 10] = [
     listed::<directory::Directory>(),
     listed::<grants::Grants>(),
     listed::<audit::Audit>(),
+    listed::<webhooks::Webhooks>(),
     listed::<clients::Client>(),
 ];
 
 /// Sections of the contract whose effect this version lacks.
-const LATER: [&str; 5] = ["teams", "scim", "oidc", "trusted_issuers", "webhooks"];
+const LATER: [&str; 4] = ["teams", "scim", "oidc", "trusted_issuers"];
 
 const fn listed<S: Section>() -> (&'static str, &'static [Key]) {
     (S::NAME, S::KEYS)
@@ -64,6 +67,7 @@ impl Config {
             .chain(self.directory.iter().flat_map(of))
             .chain(of(&self.grants))
             .chain(of(&self.audit))
+            .chain(of(&self.webhooks))
             .chain(self.clients.iter().flat_map(of))
             .collect();
         found.extend(clients::shared(&self.clients).into_iter().map(|(_, invalid)| (clients::Client::NAME, invalid)));
@@ -102,6 +106,7 @@ impl Loader<'_> {
             directory: self.section(),
             grants: self.section().unwrap_or_else(|| self.absent()),
             audit: self.section().unwrap_or_else(|| self.absent()),
+            webhooks: self.section().unwrap_or_default(),
             clients: self.clients(),
         }
     }

@@ -25,6 +25,7 @@ pub mod secrets;
 pub mod server;
 pub mod slack;
 mod suggest;
+pub mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,8 @@ pub struct Config {
     pub grants: grants::Grants,
     /// `[audit]`.
     pub audit: audit::Audit,
+    /// `[webhooks]`; no exceptions without the section.
+    pub webhooks: webhooks::Webhooks,
     /// `[[clients]]`, in their order.
     pub clients: Vec<clients::Client>,
 }

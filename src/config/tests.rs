@@ -79,6 +79,9 @@ key = "{KEY}"
 scopes = ["requests:write", "grants:redeem"]
 owner = "alice@example.com"
 may_act_for = ["*@example.com"]
+webhook_secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+[webhooks]
+allow_hosts = ["127.0.0.1:9999"]
 [[clients]]
 name = "reader"
 key_sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -104,10 +107,12 @@ scopes = ["requests:read"]
     assert_eq!(bot.key.id.as_deref(), Some("abcd1234"));
     assert_eq!(bot.key.hash, api_key::hash(KEY));
     assert!(bot.scopes.contains(&Scope::RequestsWrite) && bot.scopes.len() == 2);
+    assert!(bot.webhook_secret.is_some() && reader.webhook_secret.is_none());
+    assert_eq!(config.webhooks.allow_hosts[0].port, Some(9999));
     assert_eq!((reader.key.id.as_deref(), reader.key.hash), (None, api_key::hash("abc")));
 
     let shown = format!("{config:?}");
-    for secret in ["s1\"", "s0\"", "xoxb", KEY] {
+    for secret in ["MfKQ9", "s1\"", "s0\"", "xoxb", KEY] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
 }
@@ -176,7 +181,12 @@ fn every_class_of_mistake_has_its_place_and_its_sentence() {
         ("[scim]\ntokens = []\n", &["countersign.toml:1:2: [scim] is not supported by this version; remove it"]),
         ("[oidc]\n", &["countersign.toml:1:2: [oidc] is not supported by this version; remove it"]),
         ("[[trusted_issuers]]\n", &["countersign.toml:1:3: [trusted_issuers] is not supported by this version; remove it"]),
-        ("[webhooks]\nallow_hosts = []\n", &["countersign.toml:1:2: [webhooks] is not supported by this version; remove it"]),
+        (
+            "[webhooks]\nallow_hosts = [\"*.example.com\"]\n",
+            &[
+                "countersign.toml:2:16: allow_hosts: \"*.example.com\" is not a host or host:port, such as hooks.corp.example or 10.0.0.7:9999",
+            ],
+        ),
         ("[a\n", &["countersign.toml:1:3: unclosed table, expected `]`"]),
     ];
     for (text, wanted) in cases {
@@ -273,7 +283,7 @@ fn clients_are_complete_distinct_and_owned() {
                 "countersign.toml:4:11: scopes: scope \"scim\" is not supported by this version; remove it",
                 "countersign.toml:5:9: owner: \"Alice\" is neither an e-mail address nor a person id (per_…)",
                 "countersign.toml:6:16: may_act_for: \"\" is not a glob over e-mail addresses; write for example \"*@example.com\"",
-                "countersign.toml:7:1: webhook_secret in [[clients]] is not supported by this version; remove it",
+                "countersign.toml:7:18: webhook_secret: must be \"whsec_\" and 24 to 64 random bytes in base64; make one with: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\"",
             ],
         ),
         (
@@ -479,7 +489,7 @@ fn the_example_shows_every_key_with_its_default() {
         }
         assert!(!key.kind.name().is_empty());
     }
-    assert_eq!(count, 32, "a new key needs its line here, so that nobody forgets the example");
+    assert_eq!(count, 33, "a new key needs its line here, so that nobody forgets the example");
 }
 
 #[test]

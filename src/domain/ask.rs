@@ -3,6 +3,10 @@
 //! Never decides anything: whether the ask is allowed, who must agree and for how long is policy's business.
 //! Limits stand in api.md §1; those that it leaves open (resource, links, names) are the constants here.
 
+mod callback;
+
+pub use callback::{Callback, Notice};
+
 use crate::domain::edit::EditSchema;
 use crate::domain::field_error::FieldError;
 use crate::domain::reader::{Errors, Reader, Text, kind, nearest};
@@ -114,6 +118,9 @@ pub struct Ask {
     /// Wished time to decide, in seconds (10 s … 30 d).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_in: Option<u64>,
+    /// Where the caller wants to be told of changes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub callback: Option<Callback>,
     /// What is wished of the grant.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub grant: Option<GrantWish>,
@@ -197,7 +204,7 @@ fn read(reader: &Reader<'_>, errors: &Errors) -> Option<Ask> {
     let parameters = parameters.unwrap_or_default();
     let sensitive = read_sensitive(reader, errors, &parameters);
     let expires_in = read_expires_in(reader);
-    reader.unsupported("callback");
+    let callback = callback::read(reader, errors);
     let grant = read_grant(reader, errors);
     let state = read_state(reader);
     reader.close();
@@ -216,6 +223,7 @@ fn read(reader: &Reader<'_>, errors: &Errors) -> Option<Ask> {
         deny_options,
         sensitive,
         expires_in,
+        callback,
         grant,
         state,
     })

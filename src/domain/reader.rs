@@ -153,13 +153,6 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// Names a member that this version does not have yet: its presence is a mistake.
-    pub fn unsupported(&self, name: &'static str) {
-        if self.optional(name).is_some() {
-            self.wrong(name, "is not supported by this version; leave it out");
-        }
-    }
-
     /// An optional text.
     pub fn text(&self, name: &'static str, rule: Text) -> Option<String> {
         self.optional(name).and_then(|value| self.as_text(name, value, rule))

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Life of a key that we make, unless less is asked for.
 pub const KEY_LIFE: Duration = Duration::from_hours(2160);
 
-/// How long finished taps and superseded heads are kept. A platform repeats a tap for an hour at most; the rest is for people who ask what became of theirs.
+/// How long finished taps, dead callbacks and superseded heads are kept. A platform repeats a tap for an hour at most; the rest is for people who ask what became of theirs.
 pub const KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// What a new client shall be.

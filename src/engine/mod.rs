@@ -1,4 +1,5 @@
-//! Owns the use cases, one file each, named by what is done: open, review, grants, end, follow, view, deliver, taps.
+//! Owns the use cases, one file each, named by what is done: open, review, grants, end, follow, view, deliver,
+//! callbacks, taps.
 //!
 //! Never knows axum or a chat platform's JSON, and never writes a request but through `Store::commit` of a `Transition`.
 //!
@@ -6,6 +7,7 @@
 //! loser gets the domain's own answer. Everything slow (chat, directory) happens before the transaction or after it.
 
 pub mod admin;
+pub mod callbacks;
 pub mod caller;
 pub mod deliver;
 pub mod dialogs;
@@ -34,6 +36,7 @@ use crate::domain::time::Clock;
 use crate::keys::{AuditKey, Subkey};
 use crate::runtime::Random;
 use crate::store::{Commit, CommitError, Store};
+use crate::webhook::Webhooks;
 use eligibility::Eligibility;
 use signer::GrantSigner;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -64,6 +67,8 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// Random bytes.
     pub random: Arc<dyn Random>,
+    /// How callers are called.
+    pub webhooks: Webhooks,
     /// Where cards go.
     pub platforms: Vec<Arc<dyn ChatPlatform>>,
     /// The key of the grants.
@@ -80,6 +85,8 @@ pub struct Engine {
     pub active_policy: RwLock<Arc<Policy>>,
     /// Rings when a card must be posted or redrawn.
     pub cards: Notify,
+    /// Rings when a caller must be told.
+    pub callbacks: Notify,
     /// How many people can decide, as far as it was counted.
     pub eligibility: Eligibility,
     /// Rings when a tap came in.
@@ -106,10 +113,13 @@ impl Engine {
 
     /// Commits, and rings for the cards when they changed. The only way in which a use case writes a request.
     pub(in crate::engine) async fn commit(&self, commit: Commit) -> Result<(), CommitError> {
-        let draws = commit.draws();
+        let (draws, tells) = (commit.draws(), commit.tells());
         self.store.commit(commit).await?;
         if draws {
             self.cards.notify_one();
+        }
+        if tells {
+            self.callbacks.notify_one();
         }
         Ok(())
     }

@@ -45,6 +45,7 @@ impl Engine {
         Self::not_frozen(client)?;
         let on_behalf_of = self.on_behalf_of(client, &ask).await?;
         self.check_audience(client, &ask).await?;
+        self.check_callback(client, &ask)?;
         let policy = self.policy();
         let evaluation = self.evaluate_ask(&policy, client, &ask, on_behalf_of.as_ref()).await?;
         demand(&evaluation, &ask)?;
@@ -156,6 +157,15 @@ impl Engine {
             return Ok(());
         }
         Err(Failure::invalid("unknown_audience", "/grant/audience", "is not the name of an enabled client with the scope grants:redeem"))
+    }
+
+    fn check_callback(&self, client: &Client, ask: &Ask) -> Result<(), Failure> {
+        let Some(callback) = &ask.callback else { return Ok(()) };
+        if !self.webhooks.signs_for(&client.name) {
+            let why = "cannot be used: this client has no webhook_secret in the server's configuration, so nothing could be signed";
+            return Err(Failure::invalid("callback_refused", "/callback", why));
+        }
+        self.webhooks.check(&callback.url).map_err(|why| Failure::invalid("callback_refused", "/callback/url", why.to_string()))
     }
 
     async fn evaluate_ask(&self, policy: &Arc<Policy>, client: &Client, ask: &Ask, behalf: Option<&Person>) -> Result<Evaluation, Failure> {

@@ -1,9 +1,9 @@
-//! Owns the background: expiry, taps, deliveries, counted refusals, signed heads, and waking callers.
+//! Owns the background: expiry, taps, deliveries, callbacks, counted refusals, signed heads, and waking callers.
 //!
 //! Never holds work in memory: every loop asks the database what is due, and the bell only makes it ask sooner. Each step
 //! can be run once by a test; the loops add nothing but repetition.
 
-use super::{Engine, Failure, taps};
+use super::{Engine, Failure, callbacks, taps};
 use crate::domain::ids::EventId;
 use crate::store::Changed;
 use std::sync::Arc;
@@ -42,7 +42,25 @@ impl Workers {
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), HEAD_EVERY, None, "head", async |engine| engine.sign_head().await));
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), PRUNE_EVERY, None, "prune", async |engine| engine.prune().await));
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, None, "eligibility", async |engine| engine.count_eligible().await));
-        tasks.spawn(finish_taps(Arc::clone(engine), stop.subscribe(), format!("{name}-taps")));
+        let taps = Kind { name: "taps", most: taps::BATCH, bell: |engine| &engine.taps, patience: Duration::MAX };
+        let worker = format!("{name}-taps");
+        tasks.spawn(finish_each(
+            Arc::clone(engine),
+            stop.subscribe(),
+            taps,
+            async move |engine: &Engine, room| engine.claim_taps(&worker, room).await,
+            |engine, tap| async move { engine.finish(&tap).await },
+        ));
+        let callbacks =
+            Kind { name: "callbacks", most: callbacks::AT_ONCE, bell: |engine| &engine.callbacks, patience: Duration::from_secs(3) };
+        let worker = format!("{name}-callbacks");
+        tasks.spawn(finish_each(
+            Arc::clone(engine),
+            stop.subscribe(),
+            callbacks,
+            async move |engine: &Engine, room| engine.claim_callbacks(&worker, room).await,
+            |engine, callback| async move { engine.call_back(callback).await },
+        ));
         for number in 0..DELIVERERS {
             let worker = format!("{name}-{number}");
             tasks.spawn(repeat(
@@ -92,21 +110,27 @@ async fn repeat<F>(
     }
 }
 
-/// Finishes taps as they come in: one that waits for a slow platform holds up no other.
-async fn finish_taps(engine: Arc<Engine>, mut stop: watch::Receiver<bool>, worker: String) {
+/// Finishes what comes in, each by itself: one that waits for a slow platform or receiver holds up no other.
+async fn finish_each<T, C, F, W>(engine: Arc<Engine>, mut stop: watch::Receiver<bool>, of: Kind, claim: C, finish: F)
+where
+    T: Send + 'static,
+    C: AsyncFn(&Engine, u32) -> Result<Vec<T>, Failure>,
+    F: Fn(Arc<Engine>, T) -> W,
+    W: Future<Output = Result<(), Failure>> + Send + 'static,
+{
     let mut at_work = JoinSet::new();
     while !*stop.borrow() {
         while at_work.try_join_next().is_some() {}
-        let room = taps::BATCH.saturating_sub(u32::try_from(at_work.len()).unwrap_or(u32::MAX));
-        let claimed = if room == 0 { Ok(Vec::new()) } else { engine.claim_taps(&worker, room).await };
+        let room = of.most.saturating_sub(u32::try_from(at_work.len()).unwrap_or(u32::MAX));
+        let claimed = if room == 0 { Ok(Vec::new()) } else { claim(&engine, room).await };
         let rest = match claimed {
             // More may be due: ask again at once.
-            Ok(taps) if !taps.is_empty() => {
-                for tap in taps {
-                    let engine = Arc::clone(&engine);
+            Ok(claimed) if !claimed.is_empty() => {
+                for one in claimed {
+                    let work = finish(Arc::clone(&engine), one);
                     at_work.spawn(async move {
-                        if let Err(failure) = engine.finish(&tap).await {
-                            tracing::error!(worker = "taps", code = failure.code(), "a tap could not be finished; trying again");
+                        if let Err(failure) = work.await {
+                            tracing::error!(worker = of.name, code = failure.code(), "a background step failed; trying again");
                         }
                     });
                 }
@@ -114,18 +138,30 @@ async fn finish_taps(engine: Arc<Engine>, mut stop: watch::Receiver<bool>, worke
             }
             Ok(_) => TICK,
             Err(failure) => {
-                tracing::error!(worker = "taps", code = failure.code(), "a background step failed; trying again");
+                tracing::error!(worker = of.name, code = failure.code(), "a background step failed; trying again");
                 TICK.max(Duration::from_secs(1))
             }
         };
         tokio::select! {
             () = tokio::time::sleep(rest), if room > 0 => {}
-            () = engine.taps.notified(), if room > 0 => {}
+            () = (of.bell)(&engine).notified(), if room > 0 => {}
             _ = at_work.join_next(), if room == 0 => {}
             _ = stop.wait_for(|stop| *stop) => {}
         }
     }
-    while at_work.join_next().await.is_some() {}
+    // What is cut off is taken over once its lease is over.
+    let _ = tokio::time::timeout(of.patience, async { while at_work.join_next().await.is_some() {} }).await;
+}
+
+/// A kind of work for `finish_each`.
+struct Kind {
+    name: &'static str,
+    /// At the same time.
+    most: u32,
+    /// Rings when there is some.
+    bell: fn(&Engine) -> &Notify,
+    /// How long a stopping process waits for what is under way.
+    patience: Duration,
 }
 
 async fn ring(engine: &Engine, bell: Option<fn(&Engine) -> &Notify>) {

@@ -46,6 +46,8 @@ pub struct AskDocument {
     /// Seconds until it expires: 10 to 2592000.
     #[schema(minimum = 10, maximum = 2_592_000)]
     pub expires_in: Option<u64>,
+    /// Where to be told of changes; needs the client's `webhook_secret`.
+    pub callback: Option<CallbackDocument>,
     /// Who redeems the grant, and how long it lives.
     pub grant: Option<GrantWishDocument>,
     /// Returned verbatim to the requester.
@@ -77,6 +79,16 @@ pub struct GrantWishDocument {
     pub audience: Option<String>,
     /// Seconds, clamped to 10 … 120.
     pub ttl: Option<u64>,
+}
+
+/// Where to be told of changes, as Standard Webhooks.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CallbackDocument {
+    /// A public https address.
+    #[schema(max_length = 2048)]
+    pub url: String,
+    /// `terminal`, `updated` or both; default `["terminal"]`.
+    pub events: Option<Vec<String>>,
 }
 
 /// Body of a cancel or a revoke.

@@ -23,7 +23,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -130,14 +130,14 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     }
 }
 
-fn answer(pieces: impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static) -> Response {
+fn answer(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         // nginx holds answers back unless it is told not to.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    (headers, Body::from_stream(pieces)).into_response()
+    (headers, Body::from_stream(pieces.map(Ok::<_, Infallible>))).into_response()
 }
 
 /// One event. JSON has no line break of its own, so one `data` line holds it.
@@ -184,9 +184,9 @@ impl Line {
         self.credential.caller(&self.app).await.is_err_and(|problem| problem.status() == StatusCode::UNAUTHORIZED)
     }
 
-    fn say(&mut self, text: String) -> Result<Bytes, Infallible> {
+    fn say(&mut self, text: String) -> Bytes {
         self.said = Instant::now();
-        Ok(text.into())
+        text.into()
     }
 }
 
@@ -197,7 +197,7 @@ impl Drop for Line {
 }
 
 /// A piece of a body, and the stream that makes the next.
-type Piece<S> = Option<(Result<Bytes, Infallible>, S)>;
+type Piece<S> = Option<(Bytes, S)>;
 
 /// The stream of one request.
 struct OneRequest {
@@ -310,7 +310,7 @@ impl Log {
     }
 
     /// A comment with the place up to which there was nothing for this reader: whoever is cut off goes on from here.
-    fn position(&mut self) -> Result<Bytes, Infallible> {
+    fn position(&mut self) -> Bytes {
         let text = format!(": ping\nid: {}\n\n", self.after);
         self.line.say(text)
     }

@@ -3,6 +3,7 @@
 //! Never tells a secret or a name: these answer strangers.
 
 use super::App;
+use crate::store::StoreError;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -30,10 +31,15 @@ pub async fn ready(State(app): State<App>) -> Response {
     if !directory.fresh {
         degraded.insert("directory".to_owned(), Value::from(format!("{} cannot be asked: approvals are refused", directory.source)));
     }
-    match engine.store.outbox_state(now).await {
-        Ok(outbox) => {
-            if outbox.dead > 0 {
-                degraded.insert("dead_letters".to_owned(), json!(outbox.dead));
+    let outboxes = async { Ok::<_, StoreError>((engine.store.outbox_state(now).await?, engine.store.callback_state(now).await?)) };
+    match outboxes.await {
+        Ok((outbox, callbacks)) => {
+            if outbox.dead + callbacks.dead > 0 {
+                degraded.insert("dead_letters".to_owned(), json!(outbox.dead + callbacks.dead));
+            }
+            let late = callbacks.oldest_due.map(|due| now.since(due).as_secs()).filter(|seconds| *seconds > 60);
+            if let Some(seconds) = late {
+                degraded.insert("callbacks".to_owned(), Value::from(format!("the oldest callback is {seconds} s late")));
             }
             let late = outbox.oldest_due.map(|due| now.since(due).as_secs()).filter(|seconds| *seconds > 60);
             if let Some(seconds) = late {

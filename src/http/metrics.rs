@@ -52,11 +52,14 @@ pub const METRICS: &[Metric] = &[
     metric("countersign_outbox_waiting", Kind::Gauge, &[], "Cards that are to be posted or redrawn."),
     metric("countersign_outbox_oldest_seconds", Kind::Gauge, &[], "How late the oldest of them is."),
     metric("countersign_outbox_dead", Kind::Gauge, &[], "Cards that were given up."),
+    metric("countersign_webhooks_waiting", Kind::Gauge, &[], "Callbacks to clients that are to be made."),
+    metric("countersign_webhooks_oldest_seconds", Kind::Gauge, &[], "How late the oldest of them is."),
+    metric("countersign_webhooks_dead", Kind::Gauge, &[], "Callbacks that were given up in the last seven days."),
     metric(
         "countersign_deliveries_total",
         Kind::Counter,
         &["platform", "result"],
-        "Attempts to post or redraw a card; result is sent, retry or dead.",
+        "Attempts to post or redraw a card, or (platform webhook) to call a client back; result is sent, retry or dead.",
     ),
     metric("countersign_taps_refused_total", Kind::Counter, &["reason"], "Taps of verified senders that did not count."),
     metric(
@@ -133,6 +136,12 @@ pub async fn render(State(app): State<App>) -> Response {
         metrics::gauge!("countersign_outbox_oldest_seconds").set(age);
         metrics::gauge!("countersign_outbox_dead").set(as_gauge(outbox.dead));
         metrics::gauge!("countersign_outbox_waiting").set(as_gauge(outbox.waiting));
+    }
+    if let Ok(callbacks) = app.engine.store.callback_state(now).await {
+        let age = callbacks.oldest_due.map_or(0.0, |due| now.since(due).as_secs_f64());
+        metrics::gauge!("countersign_webhooks_oldest_seconds").set(age);
+        metrics::gauge!("countersign_webhooks_dead").set(as_gauge(callbacks.dead));
+        metrics::gauge!("countersign_webhooks_waiting").set(as_gauge(callbacks.waiting));
     }
     metrics::gauge!("countersign_waiting_requests").set(as_gauge(app.engine.waiters.len() as u64));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()

@@ -14,6 +14,7 @@
 
 mod audit;
 mod backup;
+mod callbacks;
 mod changes;
 mod clients;
 mod deliveries;
@@ -31,6 +32,7 @@ mod taps;
 mod work;
 
 pub use audit::{AuditFilter, AuditRow, RawEvent};
+pub use callbacks::Callback;
 pub use changes::{Changed, Changes};
 pub use clients::ConfiguredClient;
 pub use deliveries::{Delivery, DeliveryId, DeliveryLine, OutboxState};

@@ -5,7 +5,7 @@
 
 use super::error::{CommitError, StoreError};
 use super::taps::TapId;
-use super::work::{Answer, CommitRow, RequestRow, ReviewRow, StoredRequest, Work};
+use super::work::{Answer, CallbackWish, CommitRow, RequestRow, ReviewRow, StoredRequest, Work};
 use super::{Store, read};
 use crate::domain::ids::{ClientId, PersonId, RequestId};
 use crate::domain::policy::{Destination, History};
@@ -70,6 +70,12 @@ impl Commit {
         self.transition.effects().iter().any(|effect| matches!(effect, Effect::Post(_) | Effect::Redraw | Effect::RedrawAt(_)))
     }
 
+    /// The caller must be told of it.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.transition.effects().iter().any(|effect| matches!(effect, Effect::Tell(_)))
+    }
+
     /// Everything as columns; serialised here, by the caller, so that the writer does not have to.
     fn into_row(self, store: &Store) -> Result<CommitRow, StoreError> {
         let Self { transition, idempotency, tap, unless_frozen } = self;
@@ -88,6 +94,7 @@ impl Commit {
             redraw: false,
             redraw_at: None,
             reviews: Vec::new(),
+            callback: callback(transition.after(), transition.effects(), at),
         };
         for effect in transition.effects() {
             match effect {
@@ -96,6 +103,7 @@ impl Commit {
                 })),
                 Effect::Redraw => row.redraw = true,
                 Effect::RedrawAt(at) => row.redraw_at = Some(at.as_millis()),
+                Effect::Tell(_) => {}
                 Effect::Reviewed(review) => row.reviews.push(ReviewRow {
                     id: review.id.to_string(),
                     request_id: id.clone(),
@@ -108,6 +116,20 @@ impl Commit {
         }
         Ok(row)
     }
+}
+
+/// One message for all that one commit changes; the decision gives it its name.
+fn callback(request: &Request, effects: &[Effect], at: Timestamp) -> Option<CallbackWish> {
+    let notices = effects.iter().filter_map(|effect| if let Effect::Tell(notice) = effect { Some(*notice) } else { None });
+    let (id, version) = (request.id().as_str(), request.version());
+    Some(CallbackWish {
+        notice: notices.max()?,
+        // Unique without chance: a request has one change of each version.
+        webhook_id: format!("msg_{}_{version}", id.trim_start_matches("req_")),
+        request_id: id.to_owned(),
+        version: version.cast_signed(),
+        at: at.as_millis(),
+    })
 }
 
 fn request_row(request: &Request, idempotency: Option<Idempotency>) -> Result<RequestRow, StoreError> {

@@ -3,11 +3,13 @@
 //! Never holds a domain object that rules could still change: a job is final when it is queued, so the writer neither
 //! serialises nor decides.
 
+use super::callbacks::Callback;
 use super::clients::{ConfiguredClient, NewKey};
 use super::deliveries::Delivery;
 use super::error::StoreError;
 use super::heads::SignedHead;
 use super::taps::{NewTap, ReceivedTap, StoredTap};
+use crate::domain::ask::Notice;
 use crate::domain::audit::{Entry, Prepared};
 use crate::domain::card::Posted;
 use crate::domain::client::Client;
@@ -59,6 +61,29 @@ pub(super) enum Work {
         at: Timestamp,
     },
     DeliveryDead {
+        id: i64,
+        at: Timestamp,
+        error: String,
+        event: Prepared,
+    },
+    ClaimCallbacks(Claim),
+    /// What it says from now on, made from that version.
+    CallbackSays {
+        id: i64,
+        version: i64,
+        body: String,
+    },
+    CallbackDone {
+        id: i64,
+        event: Prepared,
+    },
+    /// Without an error: it was not tried.
+    CallbackRetry {
+        id: i64,
+        due_at: Timestamp,
+        error: Option<String>,
+    },
+    CallbackDead {
         id: i64,
         at: Timestamp,
         error: String,
@@ -126,6 +151,7 @@ pub(super) enum Answer {
     Tap(ReceivedTap),
     Taps(Vec<StoredTap>),
     Deliveries(Vec<Delivery>),
+    Callbacks(Vec<Callback>),
     Person(PersonId),
 }
 
@@ -165,6 +191,17 @@ pub(super) struct CommitRow {
     pub(super) redraw: bool,
     pub(super) redraw_at: Option<i64>,
     pub(super) reviews: Vec<ReviewRow>,
+    pub(super) callback: Option<CallbackWish>,
+}
+
+/// A change that the caller wants to be told of.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CallbackWish {
+    pub(super) webhook_id: String,
+    pub(super) request_id: String,
+    pub(super) notice: Notice,
+    pub(super) version: i64,
+    pub(super) at: i64,
 }
 
 /// A row of `request`.

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What each module may import. `domain ← store, directory, chat ← engine ← http, cli ← main`.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+/// What each module may import. `domain ← store, directory, chat, webhook ← engine ← http, cli ← main`.
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("runtime", &["domain"]),
     ("config", &["domain"]),
@@ -14,9 +14,10 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("directory", &["config", "domain"]),
     ("store", &["domain", "runtime"]),
     ("chat", &["config", "directory", "domain"]),
-    ("engine", &["chat", "config", "directory", "domain", "keys", "runtime", "store"]),
+    ("webhook", &["config", "domain"]),
+    ("engine", &["chat", "config", "directory", "domain", "keys", "runtime", "store", "webhook"]),
     ("http", &["chat", "config", "directory", "domain", "engine", "runtime", "store"]),
-    ("app", &["chat", "config", "directory", "domain", "engine", "http", "keys", "runtime", "store"]),
+    ("app", &["chat", "config", "directory", "domain", "engine", "http", "keys", "runtime", "store", "webhook"]),
     ("cli", &["app", "chat", "config", "directory", "domain", "engine", "fake_slack", "http", "keys", "runtime", "store"]),
 ];
 

@@ -123,7 +123,13 @@ fn each_mistake_is_told_at_its_pointer() {
         ("/grant/ttl", json!(-5), "/grant/ttl"),
         ("/grant/audience", json!(""), "/grant/audience"),
         ("/grant/aud", json!("x"), "/grant/aud"),
-        ("/callback", json!({"url": "https://example.com"}), "/callback"),
+        ("/callback", json!("https://example.com"), "/callback"),
+        ("/callback", json!({}), "/callback/url"),
+        ("/callback", json!({"url": 1}), "/callback/url"),
+        ("/callback", json!({"url": "https://example.com", "events": []}), "/callback/events"),
+        ("/callback", json!({"url": "https://example.com", "events": ["decided"]}), "/callback/events/0"),
+        ("/callback", json!({"url": "https://example.com", "events": ["updated", "updated"]}), "/callback/events/1"),
+        ("/callback", json!({"url": "https://example.com", "secret": "x"}), "/callback/secret"),
         ("/state", json!({"a": 1}), "/state"),
         ("/state", json!("x".repeat(65_537)), "/state"),
     ] {
@@ -162,9 +168,12 @@ fn limits_are_inclusive() {
 
 #[test]
 fn all_mistakes_are_told_at_once() {
-    let body = json!({"action": "X", "sumary": "x", "expires_in": 1, "links": [{"url": "ftp://x"}], "resource": {"id": 1}, "callback": {}});
-    assert_eq!(pointers(&body), ["/action", "/resource/id", "/links/0/title", "/links/0/url", "/expires_in", "/callback", "/sumary"]);
-    assert!(Ask::from_value(&body).unwrap_err()[6].detail.contains("did you mean \"summary\"?"));
+    let body = json!({"action": "X", "sumary": "x", "expires_in": 1, "links": [{"url": "ftp://x"}], "resource": {"id": 1}, "callback": {"uri": "x"}});
+    assert_eq!(
+        pointers(&body),
+        ["/action", "/resource/id", "/links/0/title", "/links/0/url", "/expires_in", "/callback/url", "/callback/uri", "/sumary"]
+    );
+    assert!(Ask::from_value(&body).unwrap_err()[7].detail.contains("did you mean \"summary\"?"));
     assert_eq!(pointers(&json!([])), [""]);
 }
 
@@ -188,4 +197,17 @@ proptest! {
         let pattern = regex::Regex::new(r"\A[a-z0-9][a-z0-9._-]{0,63}\z").unwrap();
         prop_assert_eq!(is_label(&text), pattern.is_match(&text));
     }
+}
+
+#[test]
+fn a_callback_tells_each_change_once() {
+    let callback = |events: Value| {
+        let ask = Ask::from_value(&json!({"action": "a.b", "callback": {"url": "https://example.com/cs", "events": events}})).unwrap();
+        let callback = ask.callback.unwrap();
+        (callback.notice(false), callback.notice(true))
+    };
+    assert_eq!(callback(Value::Null), (None, Some(Notice::Terminal)));
+    assert_eq!(callback(json!(["terminal"])), (None, Some(Notice::Terminal)));
+    assert_eq!(callback(json!(["updated"])), (Some(Notice::Updated), Some(Notice::Updated)));
+    assert_eq!(callback(json!(["updated", "terminal"])), (Some(Notice::Updated), Some(Notice::Terminal)));
 }

@@ -121,11 +121,18 @@ impl Request {
         self.reviews().iter().rev().find(|review| review.person() == person).map_or(person.as_str(), |review| review.name.as_str())
     }
 
-    fn next(mut self, state: State, events: Vec<Entry>, effects: Vec<Effect>, at: Timestamp) -> Transition {
+    fn next(mut self, state: State, events: Vec<Entry>, mut effects: Vec<Effect>, at: Timestamp) -> Transition {
         let from_version = self.version;
+        let was_pending = self.status() == Status::Pending;
         self.version += 1;
         self.live.state = state;
+        effects.extend(self.notice(was_pending && self.status().is_terminal()));
         Transition { after: self, from_version, events, effects, at }
+    }
+
+    /// What the caller wants to be told of a change.
+    pub(super) fn notice(&self, decides: bool) -> Option<Effect> {
+        self.asked.ask.callback.as_ref()?.notice(decides).map(Effect::Tell)
     }
 
     fn entry(&self, kind: Kind, actor: Actor) -> Entry {
@@ -199,7 +206,10 @@ impl Request {
             .with("digest", self.live.digest.to_string())
             .with("expires_at", minted.expires_at.to_string());
         approval.grant = Grant::Minted(minted);
-        Ok(self.next(State::Approved(approval), vec![event], Vec::new(), now))
+        let mut transition = self.next(State::Approved(approval), vec![event], Vec::new(), now);
+        // Whoever fetched the token knows, and nobody else can see it.
+        transition.effects.clear();
+        Ok(transition)
     }
 
     fn redeem(self, jti: &GrantId, by: ClientId, void_before: Option<Timestamp>, now: Timestamp) -> Result<Transition, Refused> {

@@ -163,6 +163,9 @@ impl Request {
         }
         let live = Live { requirements, final_parameters: None, digest, past_digests: Vec::new(), reviews: Vec::new(), state };
         let after = Self { asked: Arc::new(asked), version: 1, live };
+        if after.status().is_terminal() {
+            effects.extend(after.notice(true));
+        }
         Transition { after, from_version: 0, events, effects, at: now }
     }
 }

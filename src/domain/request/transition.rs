@@ -22,6 +22,7 @@
 //! ```
 
 use super::{Request, Review};
+use crate::domain::ask::Notice;
 use crate::domain::audit::Entry;
 use crate::domain::policy::Destination;
 use crate::domain::time::Timestamp;
@@ -47,6 +48,8 @@ pub enum Effect {
     Redraw,
     /// Redraw every card at that time, because the request looks different from then on without any event.
     RedrawAt(Timestamp),
+    /// Tell the caller, who asked for it.
+    Tell(Notice),
     /// Index a review by its person.
     Reviewed(Review),
 }

@@ -8,6 +8,7 @@ use super::{DIALECT, Db};
 
 pub(in crate::store) mod audit;
 pub(in crate::store) mod bulk;
+pub(in crate::store) mod callbacks;
 pub(in crate::store) mod clients;
 pub(in crate::store) mod deliveries;
 pub(in crate::store) mod meta;
@@ -24,10 +25,21 @@ pub(in crate::store) type Pool = sqlx::Pool<Db>;
 
 /// Every constant text, so that a test can prepare each of them.
 pub(in crate::store) fn every_text() -> Vec<String> {
-    let constants: [&[&str]; 8] =
-        [audit::TEXTS, clients::TEXTS, deliveries::TEXTS, meta::TEXTS, people::TEXTS, refusals::TEXTS, requests::TEXTS, taps::TEXTS];
+    let constants: [&[&str]; 9] = [
+        audit::TEXTS,
+        callbacks::TEXTS,
+        clients::TEXTS,
+        deliveries::TEXTS,
+        meta::TEXTS,
+        people::TEXTS,
+        refusals::TEXTS,
+        requests::TEXTS,
+        taps::TEXTS,
+    ];
     let bulks = [
         &audit::INSERT,
+        &callbacks::OVERTAKE,
+        &callbacks::INSERT,
         &clients::BY_IDS,
         &clients::BY_KEYS,
         &deliveries::INSERT,
@@ -39,7 +51,7 @@ pub(in crate::store) fn every_text() -> Vec<String> {
         &taps::INSERT,
         &taps::FINISH,
     ];
-    let claims = [taps::claim_text(), deliveries::claim_text()];
+    let claims = [taps::claim_text(), deliveries::claim_text(), callbacks::claim_text()];
     constants
         .iter()
         .flat_map(|texts| texts.iter().map(|text| (*text).to_owned()))

@@ -5,7 +5,7 @@
 //! a guard that does not hold is an answer, not an error. Never answers before the commit, and never wakes anybody before it.
 
 use super::audit::append;
-use super::{Conn, DIALECT, Db, clients, deliveries, meta, people, refusals, requests, taps};
+use super::{Conn, DIALECT, Db, callbacks, clients, deliveries, meta, people, refusals, requests, taps};
 use crate::domain::audit::{Actor, Entry, Kind, Prepared};
 use crate::domain::client::Client;
 use crate::domain::ids::{ClientId, RequestId};
@@ -248,7 +248,7 @@ impl<'b> Batch<'b> {
         let mut written = requests::insert(self.conn, &new).await?;
         written.extend(requests::update(self.conn, &moved).await?);
 
-        let (mut posts, mut redraws, mut reviews) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut posts, mut redraws, mut reviews, mut wishes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (position, row) in commits {
             if self.answers[*position].is_some() {
                 continue;
@@ -271,11 +271,13 @@ impl<'b> Batch<'b> {
                 redraws.push((request.id.as_str(), row.redraw.then_some(request.version), row.at, row.redraw_at));
             }
             reviews.extend(&row.reviews);
+            wishes.extend(&row.callback);
             finished.extend(row.tap.map(|tap| (tap, row.at, "recorded")));
             self.changed.extend(request.id.parse::<RequestId>());
         }
         deliveries::insert(self.conn, &posts).await?;
         deliveries::redraw(self.conn, &redraws).await?;
+        callbacks::insert(self.conn, &wishes).await?;
         requests::insert_reviews(self.conn, &reviews).await
     }
 
@@ -316,6 +318,21 @@ impl<'b> Batch<'b> {
             Work::DeliveryRepost { id, at } => deliveries::repost(conn, *id, *at).await?,
             Work::DeliveryDead { id, at, error, event } => {
                 if deliveries::dead(conn, *id, *at, error).await? {
+                    self.events.push(Cow::Borrowed(event));
+                }
+            }
+            Work::ClaimCallbacks(claim) => return Ok(Answer::Callbacks(callbacks::claim(conn, claim).await?)),
+            Work::CallbackSays { id, version, body } => {
+                return Ok(if callbacks::says(conn, *id, *version, body).await? { Answer::Done } else { Answer::Conflict });
+            }
+            Work::CallbackDone { id, event } => {
+                if callbacks::done(conn, *id).await? {
+                    self.events.push(Cow::Borrowed(event));
+                }
+            }
+            Work::CallbackRetry { id, due_at, error } => callbacks::retry(conn, *id, *due_at, error.as_deref()).await?,
+            Work::CallbackDead { id, at, error, event } => {
+                if callbacks::dead(conn, *id, *at, error).await? {
                     self.events.push(Cow::Borrowed(event));
                 }
             }
@@ -362,7 +379,8 @@ impl<'b> Batch<'b> {
             Work::PutMeta { key, value } => meta::put(conn, key, value).await?,
             Work::Prune { before } => {
                 let heads = super::audit::prune_heads(conn, *before).await?;
-                return Ok(Answer::Count(heads + taps::prune(conn, *before).await?));
+                let letters = callbacks::prune(conn, *before).await?;
+                return Ok(Answer::Count(heads + letters + taps::prune(conn, *before).await?));
             }
             Work::Commit(_) | Work::Record(_) | Work::ReceiveTap(_) | Work::FinishTap { .. } => {}
         }

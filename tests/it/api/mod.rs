@@ -1,6 +1,7 @@
 //! The contract of the REST API, sentence by sentence, as a caller sees it. Both databases, each test.
 
 mod audit;
+mod callbacks;
 mod cancel_revoke_outcome;
 mod clients_and_freeze;
 mod create;
@@ -55,14 +56,15 @@ fn problem(answer: Answer, status: u16, slug: &str) -> Vec<String> {
     errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Runs a Python script of `tests/oracles` with JSON on its standard input; answers what it printed.
+/// Runs a Python or JavaScript file of `tests/oracles` with JSON on its standard input; answers what it printed.
 async fn oracle(script: &str, input: &Value) -> Value {
     let oracles = std::env::var_os("COUNTERSIGN_ORACLES")
         .map(PathBuf::from)
         .expect("COUNTERSIGN_ORACLES is not set: start the tests with tests/run, which installs the oracles");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), input.to_string()).unwrap();
-    let output = tokio::process::Command::new(oracles.join("venv/bin/python"))
+    let interpreter = if Path::new(script).extension().is_some_and(|kind| kind == "py") { "venv/bin/python" } else { "bin/node" };
+    let output = tokio::process::Command::new(oracles.join(interpreter))
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles").join(script))
         .arg(file.path())
         .output()

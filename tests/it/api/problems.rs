@@ -90,7 +90,7 @@ both_databases! {
             (r#"{"action": "a.b", "links": [{"title": "x", "url": "http://example.com"}]}"#.to_owned(), "/links/0/url"),
             (r#"{"action": "a.b", "links": [{"title": "x", "url": "https://example.com", "rel": "x"}]}"#.to_owned(), "/links/0/rel"),
             (r#"{"action": "a.b", "deny_options": [{"name": "x"}]}"#.to_owned(), "/deny_options/0/title"),
-            (r#"{"action": "a.b", "callback": {"url": "https://caller.example.com/cs", "events": ["terminal"]}}"#.to_owned(), "/callback"),
+            (r#"{"action": "a.b", "callback": {"url": "https://caller.example.com/cs", "events": ["decided"]}}"#.to_owned(), "/callback/events/0"),
             (r#"{"action": "a.b", "state": {}}"#.to_owned(), "/state"),
             (format!(r#"{{"action": "a.b", "parameters": {deep}}}"#), "/parameters"),
             (format!(r#"{{"action": "{}"}}"#, "a".repeat(129)), "/action"),

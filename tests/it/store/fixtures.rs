@@ -58,11 +58,20 @@ pub(super) struct Asks {
     pub(super) seconds: i64,
     pub(super) channels: &'static [&'static str],
     pub(super) summary: &'static str,
+    pub(super) callback: Option<serde_json::Value>,
 }
 
 impl Default for Asks {
     fn default() -> Self {
-        Self { client: 1, action: "db.export", effect: Effect::Review, seconds: 0, channels: &["C0PROD"], summary: "Export customers" }
+        Self {
+            client: 1,
+            action: "db.export",
+            effect: Effect::Review,
+            seconds: 0,
+            channels: &["C0PROD"],
+            summary: "Export customers",
+            callback: None,
+        }
     }
 }
 
@@ -73,6 +82,7 @@ impl Asks {
             "resource": {"type": "table", "id": "prod/customers", "environment": "prod"},
             "parameters": {"rows": 120_000},
             "summary": self.summary,
+            "callback": self.callback,
             "state": "quote ' percent % NUL \u{0} 表",
         });
         let requirements = Requirements {

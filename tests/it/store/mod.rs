@@ -1,5 +1,6 @@
 //! The store's conformance suite: every method, on both databases.
 
+mod callbacks;
 mod clients;
 mod deliveries;
 mod failures;

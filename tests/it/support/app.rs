@@ -7,6 +7,7 @@ use super::slack::{FakeSlack, SECRET};
 use super::stream::EventStream;
 use countersign::app::{self, Running, Surroundings};
 use countersign::config::clients::{Client, Scope};
+use countersign::config::webhooks::WebhookSecret;
 use countersign::config::{Config, KeySource, api_key};
 use countersign::http::demo::Demo;
 use countersign::http::sessions::Sessions;
@@ -128,6 +129,9 @@ const CLIENTS: [(&str, &[Scope]); 5] = [
     ("admin", &[Scope::ClientsWrite, Scope::PolicyWrite, Scope::RequestsRead]),
 ];
 
+/// Signs the callbacks of `agent`; the other clients have none.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 /// The API key of a test client.
 pub(crate) fn key(name: &str) -> String {
     format!("cs_{name}{}_{}", "0".repeat(4_usize.saturating_sub(name.len())), "k".repeat(40))
@@ -151,6 +155,8 @@ pub(crate) struct Options {
     pub(crate) keys: Vec<(String, String)>,
     /// Another address than the one it listens on.
     pub(crate) public_url: Option<String>,
+    /// Private hosts that callbacks may reach.
+    pub(crate) callbacks_to: Vec<String>,
 }
 
 impl Default for Options {
@@ -164,6 +170,7 @@ impl Default for Options {
             ping: countersign::http::events::PING,
             keys: Vec::new(),
             public_url: None,
+            callbacks_to: Vec::new(),
         }
     }
 }
@@ -347,6 +354,7 @@ fn config(database: &TestDatabase, files: &Path, url: &str, slack: &FakeSlack, o
         section.api_url = slack.api_url().parse().unwrap();
         config.slack = Some(section);
     }
+    config.webhooks.allow_hosts = options.callbacks_to.iter().map(|host| host.parse().unwrap()).collect();
     config.clients = CLIENTS
         .iter()
         .map(|(name, scopes)| Client {
@@ -355,6 +363,7 @@ fn config(database: &TestDatabase, files: &Path, url: &str, slack: &FakeSlack, o
             scopes: scopes.iter().copied().collect(),
             owner: Some("alice@example.com".to_owned()),
             may_act_for: vec!["*@example.com".to_owned()],
+            webhook_secret: (*name == "agent").then(|| WebhookSecret::parse(WEBHOOK_SECRET).unwrap()),
         })
         .collect();
     config

@@ -7,6 +7,7 @@ pub(crate) mod db;
 pub(crate) mod fake_api;
 pub(crate) mod keys;
 pub(crate) mod log;
+pub(crate) mod receiver;
 pub(crate) mod server;
 pub(crate) mod slack;
 pub(crate) mod stream;

@@ -31,10 +31,9 @@ impl EventStream {
     /// The next block, comments included; `None` when the stream ended as it should.
     pub(crate) async fn block(&mut self) -> Option<String> {
         loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let block = block.to_owned();
-                self.text = rest.to_owned();
-                return Some(block);
+            if let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
+                return Some(block.trim_end().to_owned());
             }
             let Some(chunk) = self.answer.chunk().await.unwrap() else {
                 assert_eq!(self.text, "", "half a block at the end");

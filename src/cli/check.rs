@@ -216,21 +216,23 @@ pub(super) fn owner_problem(owner: &str, people: &[Record]) -> Option<&'static s
 
 /// Seats that too few people can fill, where the policy names them.
 fn seats(policy: &Policy, file: &Path, people: &[Record], found: &mut Vec<Diagnostic>) {
-    let facts: Vec<DirectoryFacts> = people
-        .iter()
-        .map(|person| DirectoryFacts {
-            email: person.email.clone(),
-            id: person.id.clone(),
-            active: person.active,
-            human: person.is_human(),
-            groups: person.groups.clone(),
-        })
-        .collect();
+    let facts: Vec<DirectoryFacts> = people.iter().map(facts).collect();
     let document = places(file);
     let whole = Place::Whole { file: file.display().to_string().into() };
     for short in unsatisfiable(policy, &facts) {
         let place = document.as_ref().and_then(|document| place_of(document, &short.place)).unwrap_or(&whole);
         found.push(Diagnostic::at(place, Severity::Error, short.to_string()));
+    }
+}
+
+/// What the policy needs to know of a person.
+pub(super) fn facts(person: &Record) -> DirectoryFacts {
+    DirectoryFacts {
+        email: person.email.clone(),
+        id: person.id.clone(),
+        active: person.active,
+        human: person.is_human(),
+        groups: person.groups.clone(),
     }
 }
 

@@ -11,6 +11,7 @@ mod check;
 mod client;
 mod demo;
 mod diagnostic;
+mod doctor;
 mod logging;
 mod migrate;
 mod openapi;
@@ -18,6 +19,7 @@ mod output;
 mod policy;
 mod run;
 mod serve;
+mod slack;
 
 use crate::config::Config;
 use clap::error::ErrorKind;
@@ -66,6 +68,9 @@ enum Command {
     /// Check configuration, policy and directory, and whether every route can be satisfied
     #[command(after_help = check::EXAMPLES)]
     Check,
+    /// Examine the whole deployment: keys, database, directory, address, and what Slack says about the app
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor,
     /// Bring the database to the form that this version needs
     #[command(after_help = migrate::EXAMPLES)]
     Migrate,
@@ -75,6 +80,9 @@ enum Command {
     /// Check, test or explain a policy file
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Set up Slack
+    #[command(subcommand)]
+    Slack(slack::Command),
     /// Manage clients
     #[command(subcommand)]
     Client(client::Command),
@@ -177,6 +185,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<ExitCod
         Command::Serve => serve::run(context.load_config()?).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Check => check::run(context),
+        Command::Doctor => doctor::run(context).await,
+        Command::Slack(command) => slack::run(context, command),
         Command::Migrate => migrate::run(context).await,
         Command::Backup(args) => backup::run(context, &args).await,
         Command::Policy(command) => policy::run(context, &command),

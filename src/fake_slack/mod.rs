@@ -15,7 +15,7 @@ use crate::domain::time::{Clock, Timestamp};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use model::{Message, Model, View};
@@ -326,10 +326,14 @@ async fn serve_method(
     match outcome {
         Ok(mut body) => {
             body["ok"] = json!(true);
+            let date =
+                jiff::Timestamp::from_millisecond(now.as_millis()).unwrap_or_default().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
             let scopes = slack.lock().scopes.iter().cloned().collect::<Vec<_>>().join(",");
             let mut response = answer(200, &body);
-            if let Ok(scopes) = HeaderValue::from_str(&scopes) {
-                response.headers_mut().insert("x-oauth-scopes", scopes);
+            for (name, value) in [(HeaderName::from_static("x-oauth-scopes"), scopes), (header::DATE, date)] {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    response.headers_mut().insert(name, value);
+                }
             }
             response
         }

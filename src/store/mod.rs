@@ -27,6 +27,8 @@ mod policies;
 mod postgres;
 mod refusals;
 mod requests;
+mod schema;
+
 mod sqlite;
 mod taps;
 mod work;
@@ -40,6 +42,7 @@ pub use error::{CommitError, StoreError};
 pub use heads::SignedHead;
 pub use people::KnownPerson;
 pub use requests::{Commit, Idempotency, RequestFilter};
+pub use schema::Schema;
 pub use taps::{ReceivedTap, StoredTap, TapId};
 
 use crate::domain::audit::{Entry, Prepared, hex};

@@ -85,6 +85,8 @@ pub struct Installation {
     pub app_id: Option<String>,
     /// Scopes that the token has.
     pub scopes: BTreeSet<String>,
+    /// Slack's time, where it tells (`Date`, RFC 9110 section 6.6.1).
+    pub at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -131,7 +133,9 @@ impl Slack {
     /// Who the token is, and what it may (`doctor`).
     pub async fn auth_test(&self) -> Result<Installation, DeliveryError> {
         let answer = self.connector().call_with_headers::<AuthAnswer>("auth.test", &self.token).await.map_err(|error| failure(&error))?;
-        let scopes = answer.headers.get("x-oauth-scopes").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
+        let scopes = header("x-oauth-scopes").unwrap_or_default();
+        let at = header("date").and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
         Ok(Installation {
             team_id: answer.body.team_id,
             enterprise_id: answer.body.enterprise_id,
@@ -139,6 +143,7 @@ impl Slack {
             user_id: answer.body.user_id,
             app_id: answer.body.app_id,
             scopes: scopes.split(',').map(str::trim).filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
+            at: at.map(|at| Timestamp::from_millis(at.timestamp().as_millisecond())),
         })
     }
 

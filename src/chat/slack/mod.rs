@@ -9,6 +9,7 @@ mod edit;
 mod face;
 mod form;
 pub mod limits;
+pub mod manifest;
 pub mod metadata;
 pub mod payload;
 pub mod people;

@@ -4,9 +4,11 @@
 
 mod check;
 mod database;
+mod doctor;
 mod policy;
 mod run;
 mod shape;
+mod slack;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -8,7 +8,22 @@ fn help_shows_every_command_with_examples() {
     let folder = folder(&[]);
     let help = run(folder.path(), &["--help"]);
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
-    for word in ["serve", "demo", "check", "migrate", "policy", "client", "audit", "run", "openapi", "--config", "--json", "Examples:"] {
+    for word in [
+        "serve",
+        "demo",
+        "check",
+        "doctor",
+        "slack",
+        "migrate",
+        "policy",
+        "client",
+        "audit",
+        "run",
+        "openapi",
+        "--config",
+        "--json",
+        "Examples:",
+    ] {
         assert!(help.out.contains(word), "{word} is missing in:\n{}", help.out);
     }
     assert!(help.out.lines().all(|line| line.chars().count() <= 120), "{}", help.out);

@@ -2,6 +2,7 @@
 
 use super::fixtures::Asks;
 use crate::support::db::{TestDatabase, both_databases};
+use countersign::store::Schema;
 use std::collections::BTreeSet;
 
 const SQLITE_COLUMNS: &str = "SELECT m.name || '.' || c.name || CASE WHEN c.\"notnull\" = 1 THEN ' not null' ELSE ' null' END \
@@ -32,6 +33,19 @@ both_databases! {
                 panic!("{text}\n{error}");
             }
         }
+        store.close().await;
+    }
+
+    async fn how_far_it_is_migrated_is_told(database: TestDatabase) {
+        let store = database.store().await;
+        assert_eq!(store.schema().await.unwrap(), Schema::Present);
+        database.tamper("UPDATE _sqlx_migrations SET version = 999 WHERE version = 1").await.unwrap();
+        assert_eq!(store.schema().await.unwrap(), Schema::Later);
+        database.tamper("DELETE FROM _sqlx_migrations").await.unwrap();
+        let empty = store.schema().await.unwrap();
+        assert!(matches!(empty, Schema::Missing(all) if all >= 1), "{empty:?}");
+        database.tamper("DROP TABLE _sqlx_migrations").await.unwrap();
+        assert_eq!(store.schema().await.unwrap(), empty, "nothing was ever migrated");
         store.close().await;
     }
 

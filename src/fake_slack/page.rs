@@ -145,18 +145,37 @@ fn message(message: &Message) -> Value {
 #[derive(Debug, serde::Deserialize)]
 struct Tap {
     me: String,
-    channel: String,
-    ts: String,
+    #[serde(flatten)]
+    place: Place,
     action: String,
+}
+
+/// Where the button is.
+#[derive(Debug, serde::Deserialize)]
+#[serde(untagged)]
+enum Place {
+    Message { channel: String, ts: String },
+    Dialog { view: String },
 }
 
 async fn tap(State(slack): State<FakeSlack>, Path(token): Path<String>, Json(tap): Json<Tap>) -> Response {
     if !admits(&slack, &token) {
         return nothing();
     }
-    let message = slack.lock().message(&tap.channel, &tap.ts).cloned();
-    let Some(message) = message else { return told(Err(Impossible::new("This message is gone."))) };
-    told(slack.user(&tap.me).taps(&message, &tap.action).await)
+    let person = slack.user(&tap.me);
+    told(match tap.place {
+        Place::Message { channel, ts } => {
+            let message = slack.lock().message(&channel, &ts).cloned();
+            match message {
+                Some(message) => person.taps(&message, &tap.action).await,
+                None => Err(Impossible::new("This message is gone.")),
+            }
+        }
+        Place::Dialog { view } => match person.view().filter(|top| top.id == view) {
+            Some(view) => person.taps_in(&view, &tap.action).await,
+            None => Err(Impossible::new("This dialog is closed.")),
+        },
+    })
 }
 
 /// The submit of a dialog.

@@ -42,10 +42,12 @@ export function collect(form, view) {
   const missing = {};
   for (const block of view.blocks ?? []) {
     if (block.type !== "input") continue;
-    const name = block.element.action_id;
-    const value = valueOf(form.querySelector(`[data-block="${CSS.escape(block.block_id)}"]`), block.element.type);
-    if (value !== null) filled[name] = value;
-    else if (!block.optional) missing[block.block_id] = "This is needed.";
+    const { action_id: name, type, initial_value: initial } = block.element;
+    const value = valueOf(form.querySelector(`[data-block="${CSS.escape(block.block_id)}"]`), type);
+    if (value === null && !block.optional) missing[block.block_id] = "This is needed.";
+    else if (type === "number_input" && value !== null && !Number.isFinite(Number(value.words))) missing[block.block_id] = "A number is needed.";
+    // What was there and was taken away is told as well.
+    else if (value !== null || initial) filled[name] = value ?? { words: "" };
   }
   return { filled, missing };
 }

@@ -290,12 +290,18 @@ function showDialog() {
     at("modal-cancel").textContent = view.close?.text ?? "Cancel";
     at("modal-submit").textContent = view.submit?.text ?? "";
     at("modal-submit").hidden = !view.submit;
+    const typed = new Map([...at("modal-body").querySelectorAll("[data-block] :is(textarea, input[type=text])")].map((input) => [input.closest("[data-block]").dataset.block, input.value]));
     at("modal-body").replaceChildren(blocks(view.blocks, { ...around, me: here.me, press: (button, block, node) => press({ view: top.id }, button, node) }));
+    // Slack keeps what was typed into an input that has the same name in the new content.
+    for (const input of dialog.dataset.view === top.id ? at("modal-body").querySelectorAll("[data-block] :is(textarea, input[type=text])") : []) {
+      input.value = typed.get(input.closest("[data-block]").dataset.block) ?? input.value;
+    }
+    dialog.dataset.view = top.id;
     at("modal-wrong").textContent = "";
+    at("modal-body").scrollTop = 0;
   }
   if (!dialog.open) {
     dialog.showModal();
-    at("modal-body").scrollTop = 0;
     at("modal-body").querySelector("[autofocus]")?.focus({ preventScroll: true });
   }
 }

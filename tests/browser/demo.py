@@ -179,6 +179,32 @@ def slack(page: Page, url: str, pictures: Pictures) -> None:
     pictures.take(page, "slack-denied", ".message:has-text('credential.rotate')")
     page.set_viewport_size(PHONE)
     fits(page)
+    page.set_viewport_size(DESK)
+
+    # Changed by a reviewer: first shown, then approved.
+    become("Bob")
+    enter("approvals-data")
+    export = page.locator(".message:not(.private)", has=page.get_by_role("button", name="Change the parameters of db.export"))
+    button(export, "^Change the parameters").click(timeout=30_000)
+    rows = dialog.get_by_label("rows")
+    rows.fill("many")
+    button(dialog, "^Show changes$").click()
+    expect(dialog.locator(".bad .wrong")).to_have_text("A number is needed.")
+    rows.fill("999999")
+    button(dialog, "^Show changes$").click()
+    expect(dialog.locator(".bad .wrong")).to_contain_text("120000")
+    rows.fill("5000")
+    button(dialog, "^Show changes$").click()
+    expect(dialog).to_contain_text("Your changes")
+    pictures.take(page, "slack-edit")
+    page.set_viewport_size(PHONE)
+    fits(page)
+    page.set_viewport_size(DESK)
+    button(dialog, "^Approve with changes$").click()
+    expect(dialog).to_have_count(0)
+    edited = page.locator(".message:not(.private)", has_text="Edited by a reviewer").last
+    expect(edited).to_contain_text("succeeded", timeout=30_000)
+    pictures.take(page, "slack-edited", ".message:has-text('Edited by a reviewer')")
 
 
 def main() -> None:

@@ -120,13 +120,15 @@ async fn chromium_approves_with_two_people_denies_and_is_refused_in_the_demo() {
 }
 
 #[tokio::test]
-async fn chromium_approves_with_two_people_denies_and_is_refused_in_the_slack_of_the_demo() {
+async fn chromium_approves_with_two_people_denies_edits_and_is_refused_in_the_slack_of_the_demo() {
     let mut demo = Demo::start(&["--slack"]);
     let page = demo.says("Slack").await;
     chromium_clicks_through("slack", &page).await;
     assert!(demo.says("agent   approved by").await.starts_with("Bob; "));
     assert!(demo.says("agent   approved by").await.starts_with("Bob and Carol; "));
     assert!(demo.says("agent   does not go on. Feedback:").await.contains("Rotate it after the release."));
+    assert!(demo.says("agent   approved by").await.starts_with("Bob; "));
+    assert!(demo.says("agent   redeems it for exactly these parameters:").await.contains("\"rows\":5000"));
     demo.stop().await;
 }
 

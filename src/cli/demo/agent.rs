@@ -45,7 +45,7 @@ impl Agent {
         };
         let reviews = request["reviews"].as_array().into_iter().flatten();
         let by: Vec<&str> =
-            reviews.filter(|review| review["decision"] == "approve").filter_map(|review| review["person"]["name"].as_str()).collect();
+            reviews.filter(|review| review["decision"] != "comment").filter_map(|review| review["person"]["name"].as_str()).collect();
         let by = if by.is_empty() { "policy".to_owned() } else { by.join(" and ") };
         say(&format!("  agent   approved by {by}; holds a grant until {}", text(&request["grant"]["expires_at"])));
         let parameters = if request["edited"] == true { &request["final_parameters"] } else { &request["parameters"] };

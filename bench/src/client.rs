@@ -51,6 +51,15 @@ impl Connection {
         Ok(self.stream.write_all(request).await?)
     }
 
+    /// Reads on until this text has come; for streams, which have no end.
+    pub async fn receive_until(&mut self, wanted: &[u8]) -> anyhow::Result<()> {
+        self.buffer.clear();
+        while find(&self.buffer, wanted).is_none() {
+            self.more().await?;
+        }
+        Ok(())
+    }
+
     pub async fn receive(&mut self) -> anyhow::Result<Answer<'_>> {
         self.buffer.clear();
         let head = loop {

@@ -25,6 +25,9 @@ pub struct Bench {
 }
 
 const MANY: usize = 64;
+/// In the first event of a stream, and in the one that its reader waits for.
+const PENDING: &[u8] = b"\"status\":\"pending\"";
+const APPROVED: &[u8] = b"\"status\":\"approved\"";
 
 /// A server with what stands beside it.
 struct Stand {
@@ -230,10 +233,16 @@ async fn release(server: &Server, callers: usize, gap: Duration, number: &mut us
     Ok(samples)
 }
 
-/// Callers that wait: their memory, and the time until all of them are answered.
+/// Callers that wait, by long-poll and by a stream of events: their memory, and the time until all of them know.
 pub async fn waiting(bench: &Bench, callers: usize) -> anyhow::Result<Value> {
     let mut result = json!({});
-    for (name, requests) in [("one_request_each", callers), ("all_for_one_request", 1)] {
+    let ways = [
+        ("one_request_each", callers, false),
+        ("all_for_one_request", 1, false),
+        ("one_request_each_by_sse", callers, true),
+        ("all_for_one_request_by_sse", 1, true),
+    ];
+    for (name, requests, streams) in ways {
         let stand = bench.stand().await?;
         let server = &stand.server;
         if result["probes"].is_null() {
@@ -245,7 +254,11 @@ pub async fn waiting(bench: &Bench, callers: usize) -> anyhow::Result<Value> {
         let mut open = Vec::with_capacity(callers);
         for number in 0..callers {
             let mut caller = Connection::open(server.address).await.with_context(|| format!("caller {number}"))?;
-            caller.send(&server::wait_for(&pending[number % pending.len()].id)).await?;
+            let id = &pending[number % pending.len()].id;
+            caller.send(&if streams { server::stream_of(id) } else { server::wait_for(id) }).await?;
+            if streams {
+                caller.receive_until(PENDING).await.with_context(|| format!("stream {number}"))?;
+            }
             open.push(caller);
         }
         quiet(server.pid()).await?;
@@ -256,6 +269,10 @@ pub async fn waiting(bench: &Bench, callers: usize) -> anyhow::Result<Value> {
             .into_iter()
             .map(|mut caller| {
                 tokio::spawn(async move {
+                    if streams {
+                        caller.receive_until(APPROVED).await?;
+                        return anyhow::Ok(start.elapsed());
+                    }
                     let status = caller.receive().await?.status;
                     if status != 200 {
                         bail!("a waiting caller was answered with {status}");

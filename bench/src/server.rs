@@ -214,6 +214,11 @@ pub fn wait_for(id: &str) -> Vec<u8> {
     client::request("GET", &format!("/v1/requests/{id}?wait=50"), &[AUTHORIZATION], b"")
 }
 
+/// The whole text of a stream of one request.
+pub fn stream_of(id: &str) -> Vec<u8> {
+    client::request("GET", &format!("/v1/requests/{id}/events"), &[AUTHORIZATION], b"")
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         stop(&mut self.child);

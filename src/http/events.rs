@@ -352,3 +352,19 @@ impl Log {
         Ok(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<S, F>(_: impl Fn(S) -> F) -> usize {
+        size_of::<S>() + size_of::<F>()
+    }
+
+    /// Ten thousand callers may have one each; what a look at the database needs is allocated while it lasts.
+    #[test]
+    fn an_idle_stream_is_small() {
+        let (one, log) = (size_of_future(OneRequest::next), size_of_future(Log::next));
+        assert!(one <= 2_048 && log <= 2_048, "{one} and {log} bytes");
+    }
+}

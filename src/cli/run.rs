@@ -46,6 +46,7 @@ Examples:
   countersign run --action k8s.scale --resource-type deployment --resource-id web --json-param replicas=40 -- kubectl scale deploy/web --replicas 40
 
 People see the command, the directory and the host, and approve exactly that; it runs without a shell.
+With --json every state is one line of JSON on standard error: asked, waiting, warning, granted, finished, or why nothing ran.
 
 Environment:
   COUNTERSIGN_URL          where the server is
@@ -82,7 +83,9 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<ExitCod
     if let Some(problem) = &outcome.problem {
         report.say("error", problem, json!({"request": request.id}));
     }
-    tell_outcome(&api, &mut report, &request.id, &outcome).await;
+    let told = tell_outcome(&api, &mut report, &request.id, &outcome).await;
+    let fields = json!({"request": request.id, "exit": outcome.code, "outcome_reported": told});
+    report.say_to_machines("finished", &outcome.detail, fields);
     Ok(ExitCode::from(outcome.code))
 }
 
@@ -330,14 +333,14 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// Tells the server how it went. What cannot be told changes nothing about what happened.
-async fn tell_outcome(api: &Api, report: &mut Reporter, id: &str, outcome: &child::Outcome) {
+/// Tells the server how it went; answers whether it knows. What cannot be told changes nothing about what happened.
+async fn tell_outcome(api: &Api, report: &mut Reporter, id: &str, outcome: &child::Outcome) -> bool {
     let body: Value = json!({"status": if outcome.code == 0 { "succeeded" } else { "failed" }, "detail": outcome.detail});
     let until = Instant::now() + PATIENCE / 2;
     let mut pause = Backoff::default();
     let problem = loop {
         match timeout(until.saturating_duration_since(Instant::now()), api.outcome(id, &body)).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return true,
             Ok(Err(error)) if error.is_transient() => {
                 let rest = pause.next(&error);
                 if Instant::now() + rest >= until {
@@ -350,6 +353,7 @@ async fn tell_outcome(api: &Api, report: &mut Reporter, id: &str, outcome: &chil
         }
     };
     report.say("warning", &format!("the outcome could not be reported: {problem}"), json!({"request": id}));
+    false
 }
 
 /// Growing pauses between attempts; the server's own word counts more.

@@ -8,6 +8,7 @@ mod authorization;
 mod cli;
 mod crash;
 mod demo;
+mod examples;
 mod failures;
 mod operating;
 mod races;

@@ -41,6 +41,13 @@ impl Reporter {
         self.out.note(format!("{} {}", self.out.paint_err(style, &format!("countersign: {word}:")), visible(message)));
     }
 
+    /// What people see by themselves.
+    pub(super) fn say_to_machines(&mut self, event: &str, message: &str, fields: Value) {
+        if self.out.json {
+            self.say(event, message, fields);
+        }
+    }
+
     /// People are asked now.
     pub(super) fn asked(&mut self, request: &Seen, life: Duration) {
         let channels: Vec<&str> = request.deliveries.iter().map(|delivery| delivery.channel.as_str()).collect();

@@ -357,6 +357,33 @@ async fn machines_get_a_json_line_per_event() {
     assert_eq!(events.iter().map(|event| event["event"].as_str().unwrap()).collect::<Vec<_>>(), ["asked", "denied"]);
     assert_eq!(events[0]["seats"], json!(["1 of security"]));
     assert_eq!(events[1], json!({"event": "denied", "message": "Denied by Bob.", "request": ID, "exit": 77}));
+    // To the end, when it runs: every name is one that the guide explains.
+    let api = FakeApi::start().await;
+    let caller = Caller::of(&api);
+    let child = caller.start(&["--json"], &["sh", "-c", "exit 3"]);
+    api.change(approved()).await;
+    let ended = caller.end(child).await;
+    let events: Vec<Value> = ended.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.iter().map(|event| event["event"].as_str().unwrap()).collect::<Vec<_>>(), ["asked", "granted", "finished"]);
+    assert_eq!(events[2], json!({"event": "finished", "message": "Exit code 3.", "request": ID, "exit": 3, "outcome_reported": true}));
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guides/clients.md")).unwrap();
+    for event in [
+        "asked",
+        "waiting",
+        "warning",
+        "granted",
+        "finished",
+        "denied",
+        "cancelled",
+        "expired",
+        "undecided",
+        "unreachable",
+        "refused",
+        "redeem_refused",
+        "error",
+    ] {
+        assert!(guide.contains(&format!("`{event}`")), "{event} is not explained");
+    }
 }
 
 #[tokio::test]

@@ -22,28 +22,31 @@ const BACKLOG: usize = 4_096;
 /// The word for the log alone.
 const LOG: &str = "log";
 
-/// As hints travel between replicas: the sender's tag, then an id per word, `log` when no request changed, or `*`.
-pub(super) fn to_payload(changed: &[RequestId], own: &str, limit: usize) -> String {
+/// As hints travel between replicas: the sender's tag, the place of the last event that it wrote (0: none), then an id per word,
+/// `log` when no request changed, or `*`.
+pub(super) fn to_payload(changed: &[RequestId], end: u64, own: &str, limit: usize) -> String {
+    let mut text = format!("{own} {end}");
     if changed.is_empty() {
-        return format!("{own} {LOG}");
+        return format!("{text} {LOG}");
     }
-    let mut text = own.to_owned();
     for id in changed {
         text.push(' ');
         text.push_str(id.as_str());
     }
-    if text.len() >= limit { format!("{own} *") } else { text }
+    if text.len() >= limit { format!("{own} {end} *") } else { text }
 }
 
-/// Reads a payload; nothing for one that this process sent. What cannot be read means anything.
-pub(super) fn from_payload(payload: &str, own: &str) -> Vec<Changed> {
+/// Reads a payload: how far the log is, and what changed; nothing changed for one that this process sent. What cannot be read means anything.
+pub(super) fn from_payload(payload: &str, own: &str) -> (u64, Vec<Changed>) {
     let mut words = payload.split(' ');
-    if words.next() == Some(own) {
-        return Vec::new();
+    let is_own = words.next() == Some(own);
+    let Some(end) = words.next().and_then(|word| word.parse().ok()) else { return (0, vec![Changed::All]) };
+    if is_own {
+        return (end, Vec::new());
     }
     let hint = |word: &str| if word == LOG { Some(Changed::Log) } else { word.parse().ok().map(Changed::Request) };
     let ids: Option<Vec<Changed>> = words.map(hint).collect();
-    ids.filter(|ids| !ids.is_empty()).unwrap_or_else(|| vec![Changed::All])
+    (end, ids.filter(|ids| !ids.is_empty()).unwrap_or_else(|| vec![Changed::All]))
 }
 
 /// The sending side.
@@ -93,18 +96,20 @@ mod tests {
 
     #[test]
     fn another_replica_reads_what_was_sent_and_the_sender_ignores_it() {
-        let payload = to_payload(&ids(3), "a", 8_000);
-        assert_eq!(from_payload(&payload, "b"), ids(3).into_iter().map(Changed::Request).collect::<Vec<_>>());
-        assert_eq!(from_payload(&payload, "a"), []);
-        assert_eq!(from_payload(&to_payload(&[], "a", 8_000), "b"), [Changed::Log]);
+        let payload = to_payload(&ids(3), 41, "a", 8_000);
+        assert_eq!(from_payload(&payload, "b"), (41, ids(3).into_iter().map(Changed::Request).collect()));
+        assert_eq!(from_payload(&payload, "a"), (41, Vec::new()));
+        assert_eq!(from_payload(&to_payload(&[], 42, "a", 8_000), "b"), (42, vec![Changed::Log]));
     }
 
     #[test]
     fn what_is_too_long_or_unreadable_means_anything() {
-        let long = to_payload(&ids(255), "a", 7_900);
+        let long = to_payload(&ids(255), 7, "a", 7_900);
         assert!(long.len() < 7_900);
-        for payload in [long.as_str(), "a", "", "a req_x", "a *"] {
-            assert_eq!(from_payload(payload, "b"), [Changed::All], "{payload}");
+        for (payload, end) in
+            [(long.as_str(), 7), ("a", 0), ("", 0), ("a req_x", 0), ("a 7 req_x", 7), ("a 7", 7), ("a 7 *", 7), ("a -1 *", 0)]
+        {
+            assert_eq!(from_payload(payload, "b"), (end, vec![Changed::All]), "{payload}");
         }
     }
 

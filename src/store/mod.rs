@@ -68,6 +68,9 @@ const PAYLOAD_LIMIT: usize = 7_900;
 /// waited for; without it a network that drops packets holds callers until the kernel gives up, many minutes later.
 const SILENCE: Duration = Duration::from_secs(15);
 
+/// So late does a caller who waits on one replica learn what another one decided, should notifications be lost.
+const CHECK_HINTS_EVERY: Duration = Duration::from_secs(5);
+
 /// A database that does not answer is as gone as one that refuses.
 async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     tokio::time::timeout(SILENCE, work).await.unwrap_or(Err(StoreError::Unavailable { code: "timed_out" }))
@@ -116,13 +119,15 @@ pub struct StoreOptions {
     pub readers: u32,
     /// Where event ids come from.
     pub random: Arc<dyn Random>,
+    /// On PostgreSQL: after so much silence it is checked whether hints of other replicas still arrive.
+    pub check_hints_every: Duration,
     /// Pages of 4 KiB that an SQLite file may have; a quota.
     pub sqlite_max_pages: Option<u32>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { queue: 4_096, readers: 4, random: Arc::new(SystemRandom), sqlite_max_pages: None }
+        Self { queue: 4_096, readers: 4, random: Arc::new(SystemRandom), check_hints_every: CHECK_HINTS_EVERY, sqlite_max_pages: None }
     }
 }
 
@@ -248,7 +253,7 @@ impl Store {
             if writes {
                 let writer =
                     postgres::sql::writer::Writer::connect(postgres::writer(url)?, events.clone(), Arc::clone(&bell), tag.clone()).await?;
-                let listener = tokio::spawn(postgres::listen(url.to_owned(), tag, Arc::clone(&bell)));
+                let listener = tokio::spawn(postgres::listen(url.to_owned(), tag, Arc::clone(&bell), options.check_hints_every));
                 writing = Some(Writing { writer: tokio::spawn(writer.run(queue)), listener: Some(listener) });
             }
             let pool = postgres::readers(url, &options)?;

@@ -5,6 +5,7 @@
 use super::changes::{Bell, Changed, from_payload};
 use super::error::StoreError;
 use super::{Dialect, StoreOptions};
+use crate::domain::audit::Head;
 use sqlx::ConnectOptions as _;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgListener};
@@ -62,7 +63,7 @@ pub(super) fn readers(url: &str, options: &StoreOptions) -> Result<sqlx::Pool<Db
 }
 
 /// Hears what other replicas committed, until it is aborted. Whenever something may have been missed, it rings for all.
-pub(super) async fn listen(url: String, own: String, bell: Arc<Bell>) {
+pub(super) async fn listen(url: String, own: String, bell: Arc<Bell>, check_every: Duration) {
     let mut pause = FIRST_PAUSE;
     loop {
         match connect_listener(&url).await {
@@ -70,12 +71,7 @@ pub(super) async fn listen(url: String, own: String, bell: Arc<Bell>) {
                 pause = FIRST_PAUSE;
                 // From here on nothing is missed; before, everything may have been.
                 bell.ring(Changed::All);
-                // `recv` would connect again by itself and hide that something was missed; `try_recv` tells.
-                while let Ok(Some(notification)) = listener.try_recv().await {
-                    for changed in from_payload(notification.payload(), &own) {
-                        bell.ring(changed);
-                    }
-                }
+                hear(&mut listener, &own, &bell, check_every).await;
                 tracing::warn!("the connection that hears other replicas was lost; connecting again");
                 bell.ring(Changed::All);
             }
@@ -83,6 +79,34 @@ pub(super) async fn listen(url: String, own: String, bell: Arc<Bell>) {
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Hears until the connection is lost. Whoever only listens cannot tell a quiet line from one that died without a word, nor from
+/// a pooler that swallows notifications: so whenever it was quiet for `check_every`, the log is asked whether it is longer than
+/// anybody told.
+async fn hear(listener: &mut PgListener, own: &str, bell: &Bell, check_every: Duration) {
+    let mut told = 0;
+    loop {
+        // `recv` would connect again by itself and hide that something was missed; `try_recv` tells. It may be cut short.
+        match tokio::time::timeout(check_every, listener.try_recv()).await {
+            Ok(Ok(Some(notification))) => {
+                let (end, changes) = from_payload(notification.payload(), own);
+                told = told.max(end);
+                for changed in changes {
+                    bell.ring(changed);
+                }
+            }
+            Ok(Ok(None) | Err(_)) => return,
+            Err(_quiet) => {
+                let end = tokio::time::timeout(check_every, sql::audit::head(&mut *listener)).await;
+                let Ok(Ok(Head { seq, .. })) = end else { return };
+                if seq > told {
+                    bell.ring(Changed::All);
+                    told = seq;
+                }
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod ledger;
 mod load;
+mod replicas;
 
 use crate::support::app::export;
 use crate::support::db::{TestDatabase, both_databases};

@@ -33,10 +33,11 @@ pub(super) static INSERT: Bulk = Bulk::new(
     "",
 );
 
-/// Gives the events their places and writes them. Must run in the writer's transaction, which holds the lock of the head.
-pub(super) async fn append(conn: &mut Conn, events: &[Cow<'_, Prepared>]) -> Result<(), StoreError> {
+/// Gives the events their places and writes them; answers with the place of the last one, 0 without any. Must run in the writer's
+/// transaction, which holds the lock of the head.
+pub(super) async fn append(conn: &mut Conn, events: &[Cow<'_, Prepared>]) -> Result<u64, StoreError> {
     if events.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let mut head = read_head(conn).await?;
     let sealed: Vec<(&Prepared, Sealed)> = events
@@ -64,7 +65,7 @@ pub(super) async fn append(conn: &mut Conn, events: &[Cow<'_, Prepared>]) -> Res
         }
         query.execute(&mut *conn).await?;
     }
-    Ok(())
+    Ok(head.seq)
 }
 
 async fn read_head(conn: &mut Conn) -> Result<Head, StoreError> {
@@ -77,8 +78,9 @@ fn to_head(seq: i64, chain: &[u8]) -> Result<Head, StoreError> {
     Ok(Head { seq: u64::try_from(seq).map_err(|_| corrupt("seq"))?, chain: chain.try_into().map_err(|_| corrupt("chain_hash"))? })
 }
 
-pub(in crate::store) async fn head(pool: &Pool) -> Result<Head, StoreError> {
-    let row: Option<(i64, Vec<u8>)> = sqlx::query_as::<Db, _>(HEAD).fetch_optional(pool).await?;
+/// The end of the log, on a pool or a connection of its own.
+pub(in crate::store) async fn head<'e>(executor: impl sqlx::Executor<'e, Database = Db>) -> Result<Head, StoreError> {
+    let row: Option<(i64, Vec<u8>)> = sqlx::query_as::<Db, _>(HEAD).fetch_optional(executor).await?;
     row.map_or(Ok(Head::EMPTY), |(seq, chain)| to_head(seq, &chain))
 }
 

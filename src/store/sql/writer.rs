@@ -215,12 +215,12 @@ impl<'b> Batch<'b> {
         batch.receive_taps(&new_taps).await?;
         batch.commit(&commits, &mut finished).await?;
         taps::finish(batch.conn, &finished).await?;
-        append(batch.conn, &batch.events).await?;
+        let end = append(batch.conn, &batch.events).await?;
         let logged = !batch.events.is_empty();
         if let Some(notify) = DIALECT.notify
             && (logged || !batch.changed.is_empty())
         {
-            let payload = to_payload(&batch.changed, tag, PAYLOAD_LIMIT);
+            let payload = to_payload(&batch.changed, end, tag, PAYLOAD_LIMIT);
             sqlx::query::<Db>(notify).bind(payload).execute(&mut *batch.conn).await?;
         }
         let answers = batch.answers.into_iter().map(|answer| answer.unwrap_or(Answer::Done)).collect();

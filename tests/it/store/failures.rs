@@ -1,6 +1,7 @@
 //! The database goes away, or is full: a clear error, nothing acknowledged is lost, and work goes on afterwards.
 
 use super::fixtures::{Asks, at, cancel, entry, verify};
+use crate::support::chaos::{Chaos, Line};
 use crate::support::db::TestDatabase;
 use countersign::domain::audit::Kind;
 use countersign::store::{Changed, Changes, Commit, CommitError, Store, StoreError, StoreOptions};
@@ -49,6 +50,46 @@ async fn heard_by_name(changes: &mut Changes, other: &Store) -> bool {
         }
     }
     panic!("no hint came from the other replica");
+}
+
+/// Waits for the hint that anything may have changed.
+async fn hears_that_something_was_missed(changes: &mut Changes) {
+    let hears = async { while changes.next().await != Changed::All {} };
+    tokio::time::timeout(crate::support::server::PATIENCE, hears).await.expect("no hint came");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_died_without_a_word_is_noticed_by_whoever_only_listens() {
+    let database = TestDatabase::postgres().await;
+    let url = url::Url::parse(&database.url()).unwrap();
+    let chaos = Chaos::before(format!("{}:{}", url.host_str().unwrap(), url.port().unwrap())).await;
+    let mut through = url.clone();
+    through.set_port(Some(chaos.address.port())).unwrap();
+    let options = StoreOptions { check_hints_every: Duration::from_millis(50), ..StoreOptions::default() };
+    let store = Store::open_with(through.as_str(), options).await.unwrap();
+    let mut changes = store.subscribe();
+    heard_by_name(&mut changes, &database.store().await).await;
+    chaos.goes(Line::Silent);
+    hears_that_something_was_missed(&mut changes).await;
+    chaos.goes(Line::Cut);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notifications_that_are_swallowed_are_missed_from_the_log() {
+    let database = TestDatabase::postgres().await;
+    let options = StoreOptions { check_hints_every: Duration::from_millis(50), ..StoreOptions::default() };
+    let (store, other) = (database.store_with(options).await, database.store().await);
+    let mut changes = store.subscribe();
+    heard_by_name(&mut changes, &other).await;
+    // A row that nobody notifies of, as it looks from behind a pooler that swallows notifications.
+    for _ in 0..3 {
+        let next = "INSERT INTO audit_event (seq, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash) \
+            SELECT seq + 1, at, type, actor_kind, actor_id, request_id, event, leaf_hash, chain_hash FROM audit_event ORDER BY seq DESC LIMIT 1";
+        database.tamper(next).await.unwrap();
+        hears_that_something_was_missed(&mut changes).await;
+    }
+    store.close().await;
+    other.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

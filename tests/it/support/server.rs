@@ -7,6 +7,7 @@ use super::app::{CHANNEL, DIRECTORY, POLICY, TEAM, key};
 use super::db::TestDatabase;
 use super::slack::person::sign;
 use super::slack::{FakeSlack, SECRET};
+use super::stream::EventStream;
 use countersign::runtime::SystemClock;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -324,6 +325,12 @@ impl Caller {
     /// The agent reads.
     pub(crate) async fn reads(&self, id: &str) -> Option<Answer> {
         self.call("GET", &format!("/v1/requests/{id}"), Some("agent"), None, &[]).await
+    }
+
+    /// The agent follows the events of a request.
+    pub(crate) async fn follows(&self, id: &str) -> EventStream {
+        let call = self.http.get(format!("{}/v1/requests/{id}/events", self.url)).bearer_auth(key("agent"));
+        EventStream::of(call.send().await.unwrap())
     }
 
     /// The agent redeems.

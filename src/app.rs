@@ -19,7 +19,7 @@ use crate::engine::worker::Workers;
 use crate::engine::{Engine, Settings};
 use crate::http::pages::Pages;
 use crate::http::sessions::Sessions;
-use crate::http::{self, App, demo::Demo};
+use crate::http::{self, App, Parts, demo::Demo};
 use crate::keys::{self, AuditKey, KeyKind, MasterKey, Purpose};
 use crate::runtime::Random;
 use crate::store::{ConfiguredClient, Store};
@@ -59,7 +59,7 @@ pub struct Surroundings {
 /// A server that is put together but does not listen yet.
 pub struct Built {
     /// For the routes.
-    pub app: App,
+    pub parts: Parts,
 }
 
 /// Puts a server together.
@@ -132,7 +132,7 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         engine.store.put_policy(policy.version(), &text, Some(entry), now).await.map_err(StartError::new)?;
     }
     sync_clients(config, &engine).await?;
-    let app = App {
+    let parts = Parts {
         engine: Arc::new(engine),
         sessions: Arc::new(around.sessions),
         pages: Arc::new(Pages::new().map_err(StartError::new)?),
@@ -143,7 +143,7 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         ping: http::events::PING,
         demo: around.demo.map(Arc::new),
     };
-    Ok(Built { app })
+    Ok(Built { parts })
 }
 
 fn webhooks(config: &Config) -> Result<Webhooks, StartError> {
@@ -237,34 +237,20 @@ pub struct Running {
     workers: Workers,
     upkeep: tokio::task::JoinHandle<()>,
     stop: tokio::sync::watch::Sender<bool>,
-    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    server: tokio::task::JoinHandle<()>,
 }
 
 /// Starts serving and the background.
 #[must_use]
 pub fn start(built: Built, listener: TcpListener, metrics: Option<TcpListener>) -> Running {
-    let app = built.app;
+    let app = App::new(built.parts);
     let workers = Workers::start(&app.engine);
     let stop = tokio::sync::watch::Sender::new(false);
     let upkeep = tokio::spawn(http::metrics::keep_up(app.metrics.clone()));
-    let mut stopped = stop.subscribe();
     if let Some(metrics) = metrics {
-        let router = http::metrics_router(app.clone());
-        let mut stopped = stop.subscribe();
-        tokio::spawn(async move {
-            let stop = async move {
-                let _ = stopped.wait_for(|stop| *stop).await;
-            };
-            axum::serve(metrics, router).with_graceful_shutdown(stop).await
-        });
+        tokio::spawn(http::listen::serve(metrics, http::metrics_router(app.clone()), stop.subscribe()));
     }
-    let router = http::router(app.clone());
-    let server = tokio::spawn(async move {
-        let stop = async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).with_graceful_shutdown(stop).await
-    });
+    let server = tokio::spawn(http::listen::serve(listener, http::router(app.clone()), stop.subscribe()));
     Running { app, workers, upkeep, stop, server }
 }
 
@@ -278,7 +264,7 @@ impl Running {
         self.stop.send_replace(true);
         let mut server = self.server;
         let ended = if let Ok(ended) = tokio::time::timeout(GRACE, &mut server).await {
-            ended.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            ended.map_err(std::io::Error::other)
         } else {
             tracing::warn!("a connection did not end in time; it is cut");
             server.abort();

@@ -39,7 +39,7 @@ pub(super) async fn every_answer(State(app): State<App>, mut request: Request, n
         && (status.is_client_error() || refused.code == "directory_unavailable")
         && !refused.noted
     {
-        note(&app, actor, about.as_ref(), refused.code, &route).instrument(span.clone()).await;
+        Box::pin(note(&app, actor, about.as_ref(), refused.code, &route)).instrument(span.clone()).await;
     }
     if status == StatusCode::UNAUTHORIZED
         && who.0.get().is_none()

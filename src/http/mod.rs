@@ -18,6 +18,7 @@ pub mod events;
 mod extract;
 pub mod grants;
 pub mod health;
+pub mod listen;
 pub mod metrics;
 mod middleware;
 mod openapi;
@@ -44,9 +45,28 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// What every handler can reach.
+/// What every handler can reach. Cheap to clone: each layer of a call does.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl App {
+    /// Puts it together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The parts of an [`App`].
+pub struct Parts {
     /// The use cases.
     pub engine: Arc<Engine>,
     /// Signed-in people.

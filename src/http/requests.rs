@@ -50,15 +50,16 @@ pub async fn create(
     let asked = query.read(&headers)?;
     let key = idempotency(&app, &headers, &body)?;
     let ask = Ask::from_value(&body)?;
-    drop(body);
-    let opened = app.engine.open(&client, ask, key).await?;
+    drop((body, headers, query));
+    // Boxed, here and below: whoever waits should not hold room for what comes before and after the wait.
+    let opened = Box::pin(app.engine.open(&client, ask, key)).await?;
     let request = app.engine.follow(opened.request, asked.wait).await?;
     let mut caller = Caller::Client(client);
     if asked.wait.is_some() {
-        caller = app.engine.renewed(caller).await?;
+        caller = Box::pin(app.engine.renewed(caller)).await?;
     }
     let location = format!("{}/v1/requests/{}", app.engine.settings.public_url, request.id());
-    let view = show(&app.engine, request, &caller).await?;
+    let view = Box::pin(show(&app.engine, request, &caller)).await?;
     let status = if opened.replayed { StatusCode::OK } else { StatusCode::CREATED };
     let mut response = (status, Json(view)).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
@@ -84,10 +85,12 @@ pub async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asked = query.read(&headers)?;
-    let request = app.engine.visible(&caller, &request_id(&id)?).await?;
+    let id = request_id(&id)?;
+    drop((headers, query));
+    let request = Box::pin(app.engine.visible(&caller, &id)).await?;
     let request = app.engine.follow(request, asked.wait).await?;
-    let caller = if asked.wait.is_some() { app.engine.renewed(caller).await? } else { caller };
-    let view = show(&app.engine, request, &caller).await?;
+    let caller = if asked.wait.is_some() { Box::pin(app.engine.renewed(caller)).await? } else { caller };
+    let view = Box::pin(show(&app.engine, request, &caller)).await?;
     Ok(with_preference(Json(view).into_response(), asked.preference))
 }
 

@@ -8,6 +8,14 @@ use serde_json::Value;
 const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
 both_databases! {
+    async fn a_head_without_end_is_refused(database: TestDatabase) {
+        let app = TestApp::start(database).await;
+        let get = |length: usize| app.http.get(format!("{}/healthz", app.url)).header("x-padding", "p".repeat(length)).send();
+        assert_eq!(get(32 * 1024).await.unwrap().status(), 200);
+        assert_eq!(get(96 * 1024).await.unwrap().status(), 431);
+        app.finish().await;
+    }
+
     async fn what_is_no_json_is_malformed_on_every_post(database: TestDatabase) {
         let app = TestApp::start(database).await;
         let agent = app.client("agent");

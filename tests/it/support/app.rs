@@ -222,7 +222,7 @@ impl TestApp {
             demo: Some(Demo { token: DEMO_TOKEN.to_owned(), people: people(&options.directory) }),
         };
         let mut built = app::build(&config, around).await.unwrap_or_else(|error| panic!("the server does not start: {error}"));
-        built.app.ping = options.ping;
+        built.parts.ping = options.ping;
         let running = app::start(built, listener, None);
         slack.app_is_at(&url);
         let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -231,8 +231,8 @@ impl TestApp {
 
     /// The same engine a second time, on the same database, with a clock of its own and no background: another replica,
     /// whose every step the test takes.
-    pub(crate) async fn replica(&self, clock: TestClock) -> countersign::http::App {
-        built(&self.config, &self.url, Arc::new(clock)).await.app
+    pub(crate) async fn replica(&self, clock: TestClock) -> countersign::http::Parts {
+        built(&self.config, &self.url, Arc::new(clock)).await.parts
     }
 
     /// Stops the server, lets something happen while it is down, and starts it again.

@@ -14,6 +14,7 @@ use crate::domain::policy::{Effect, Policy};
 use crate::domain::time::Clock;
 use crate::engine::eligibility::Eligibility;
 use crate::engine::signer::GrantSigner;
+use crate::engine::taps::Inbox;
 use crate::engine::waiters::Waiters;
 use crate::engine::worker::Workers;
 use crate::engine::{Engine, Settings};
@@ -122,6 +123,7 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         cards: Notify::new(),
         callbacks: Notify::new(),
         taps: Notify::new(),
+        inbox: Inbox::default(),
         eligibility: Eligibility::default(),
         clock: around.clock,
         random: around.random,

@@ -91,6 +91,8 @@ pub struct Engine {
     pub eligibility: Eligibility,
     /// Rings when a tap came in.
     pub taps: Notify,
+    /// Taps that this process took as they came in.
+    pub inbox: taps::Inbox,
 }
 
 impl std::fmt::Debug for Engine {

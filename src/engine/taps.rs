@@ -10,8 +10,10 @@ use crate::chat::{AccountError, ChatPlatform, Choice, Tap};
 use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::person::Via;
 use crate::domain::request::{Decision, Refused};
-use crate::store::{ReceivedTap, StoredTap};
+use crate::store::{Lease, ReceivedTap, StoredTap};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// A tap not finished by then is refused.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -24,6 +26,33 @@ const PAUSE: Duration = Duration::from_secs(3);
 
 const TOOK_TOO_LONG: &str = "Your tap took too long to process, so nothing was decided. Please tap again.";
 
+/// The short way of a tap from its receipt to this process's worker, which saves the write that would take it.
+///
+/// Never the only way: a tap that finds no room here, and whatever a crash left, is taken from the database.
+#[derive(Debug, Default)]
+pub struct Inbox(Mutex<Option<(String, mpsc::Sender<StoredTap>)>>);
+
+/// Room for one tap with the worker that will finish it.
+struct Place {
+    worker: String,
+    permit: mpsc::OwnedPermit<StoredTap>,
+}
+
+impl Inbox {
+    /// What comes from now on, for the worker that finishes it.
+    pub(super) fn open(&self, worker: &str) -> mpsc::Receiver<StoredTap> {
+        let (sender, taps) = mpsc::channel(BATCH as usize);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((worker.to_owned(), sender));
+        taps
+    }
+
+    fn place(&self) -> Option<Place> {
+        let inbox = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (worker, sender) = inbox.as_ref()?;
+        Some(Place { worker: worker.clone(), permit: sender.clone().try_reserve_owned().ok()? })
+    }
+}
+
 impl Engine {
     /// Stores a tap. Once this returns, the platform may be told "ok".
     ///
@@ -31,8 +60,18 @@ impl Engine {
     /// When nothing was stored: the platform must not be told "ok".
     pub async fn receive(&self, platform: &str, tap: &Tap) -> Result<ReceivedTap, Failure> {
         let payload = serde_json::to_string(tap).map_err(|_| Failure::Internal)?;
-        let received = self.store.receive_tap(platform, &tap.dedup_key, &tap.request, &payload, self.clock.now()).await?;
-        self.taps.notify_one();
+        let now = self.clock.now();
+        let place = self.inbox.place();
+        let lease = place.as_ref().map(|place| Lease { worker: place.worker.clone(), until: now.plus(LEASE) });
+        let received = self.store.receive_tap(platform, &tap.dedup_key, &tap.request, &payload, lease, now).await?;
+        match (place, &received) {
+            (Some(place), ReceivedTap::New(id)) => {
+                let platform = platform.to_owned();
+                place.permit.send(StoredTap { id: id.clone(), platform, payload, received_at: now, attempts: 1 });
+            }
+            (Some(_), ReceivedTap::Duplicate) => {}
+            (None, _) => self.taps.notify_one(),
+        }
         Ok(received)
     }
 

@@ -8,8 +8,9 @@ use crate::domain::ids::EventId;
 use crate::store::Changed;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// How often the database is asked what is due when nothing rings.
 const TICK: Duration = Duration::from_millis(500);
@@ -48,6 +49,7 @@ impl Workers {
             Arc::clone(engine),
             stop.subscribe(),
             taps,
+            engine.inbox.open(&worker),
             async move |engine: &Engine, room| engine.claim_taps(&worker, room).await,
             |engine, tap| async move { engine.finish(&tap).await },
         ));
@@ -58,6 +60,7 @@ impl Workers {
             Arc::clone(engine),
             stop.subscribe(),
             callbacks,
+            mpsc::channel(1).1,
             async move |engine: &Engine, room| engine.claim_callbacks(&worker, room).await,
             |engine, callback| async move { engine.call_back(callback).await },
         ));
@@ -111,43 +114,66 @@ async fn repeat<F>(
 }
 
 /// Finishes what comes in, each by itself: one that waits for a slow platform or receiver holds up no other.
-async fn finish_each<T, C, F, W>(engine: Arc<Engine>, mut stop: watch::Receiver<bool>, of: Kind, claim: C, finish: F)
-where
+///
+/// `taken` brings what this process took as it came in; everything else is claimed.
+async fn finish_each<T, C, F, W>(
+    engine: Arc<Engine>,
+    mut stop: watch::Receiver<bool>,
+    of: Kind,
+    mut taken: mpsc::Receiver<T>,
+    claim: C,
+    finish: F,
+) where
     T: Send + 'static,
     C: AsyncFn(&Engine, u32) -> Result<Vec<T>, Failure>,
     F: Fn(Arc<Engine>, T) -> W,
     W: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     let mut at_work = JoinSet::new();
-    while !*stop.borrow() {
-        while at_work.try_join_next().is_some() {}
-        let room = of.most.saturating_sub(u32::try_from(at_work.len()).unwrap_or(u32::MAX));
-        let claimed = if room == 0 { Ok(Vec::new()) } else { claim(&engine, room).await };
-        let rest = match claimed {
-            // More may be due: ask again at once.
-            Ok(claimed) if !claimed.is_empty() => {
-                for one in claimed {
-                    let work = finish(Arc::clone(&engine), one);
-                    at_work.spawn(async move {
-                        if let Err(failure) = work.await {
-                            tracing::error!(worker = of.name, code = failure.code(), "a background step failed; trying again");
-                        }
-                    });
-                }
-                Duration::ZERO
-            }
-            Ok(_) => TICK,
-            Err(failure) => {
+    let start = |at_work: &mut JoinSet<()>, one| {
+        let work = finish(Arc::clone(&engine), one);
+        at_work.spawn(async move {
+            if let Err(failure) = work.await {
                 tracing::error!(worker = of.name, code = failure.code(), "a background step failed; trying again");
-                TICK.max(Duration::from_secs(1))
+            }
+        });
+    };
+    let mut again = Instant::now();
+    loop {
+        let room = of.most.saturating_sub(u32::try_from(at_work.len()).unwrap_or(u32::MAX));
+        let look = async {
+            tokio::select! {
+                () = tokio::time::sleep_until(again) => {}
+                () = (of.bell)(&engine).notified() => {}
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(rest), if room > 0 => {}
-            () = (of.bell)(&engine).notified(), if room > 0 => {}
-            _ = at_work.join_next(), if room == 0 => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+            Some(_) = at_work.join_next() => {}
+            Some(one) = taken.recv(), if room > 0 => start(&mut at_work, one),
+            () = look, if room > 0 => {
+                let rest = match claim(&engine, room).await {
+                    // More may be due: ask again at once.
+                    Ok(claimed) if !claimed.is_empty() => {
+                        for one in claimed {
+                            start(&mut at_work, one);
+                        }
+                        Duration::ZERO
+                    }
+                    Ok(_) => TICK,
+                    Err(failure) => {
+                        tracing::error!(worker = of.name, code = failure.code(), "a background step failed; trying again");
+                        TICK.max(Duration::from_secs(1))
+                    }
+                };
+                again = Instant::now() + rest;
+            }
         }
+    }
+    // Nothing more is received. What was taken on its way here is finished like the rest.
+    taken.close();
+    while let Some(one) = taken.recv().await {
+        start(&mut at_work, one);
     }
     // What is cut off is taken over once its lease is over.
     let _ = tokio::time::timeout(of.patience, async { while at_work.join_next().await.is_some() {} }).await;

@@ -43,7 +43,7 @@ pub use heads::SignedHead;
 pub use people::KnownPerson;
 pub use requests::{Commit, Idempotency, RequestFilter};
 pub use schema::Schema;
-pub use taps::{ReceivedTap, StoredTap, TapId};
+pub use taps::{Lease, ReceivedTap, StoredTap, TapId};
 
 use crate::domain::audit::{Entry, Prepared, hex};
 use crate::domain::ids::{ClientId, EventId, RequestId};

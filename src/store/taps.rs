@@ -17,6 +17,16 @@ pub(super) struct NewTap {
     pub(super) request: RequestId,
     pub(super) payload: String,
     pub(super) received_at: Timestamp,
+    pub(super) lease: Option<Lease>,
+}
+
+/// Who takes a tap at once, and until when nobody else does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The worker.
+    pub worker: String,
+    /// When somebody else may take it, should this worker die.
+    pub until: Timestamp,
 }
 
 /// The row of a tap.
@@ -83,12 +93,14 @@ impl From<TapRow> for StoredTap {
 impl Store {
     /// Makes a tap durable. Once this answers, it will be finished or refused, whatever happens to this process.
     /// `dedup_key` is the same for every copy that the platform sends of one tap; `payload` is JSON that the use case reads later.
+    /// With a `lease` it is taken in the same write: whoever gives one finishes the tap.
     pub async fn receive_tap(
         &self,
         platform: &str,
         dedup_key: &str,
         request: &RequestId,
         payload: &str,
+        lease: Option<Lease>,
         now: Timestamp,
     ) -> Result<ReceivedTap, StoreError> {
         let tap = NewTap {
@@ -97,6 +109,7 @@ impl Store {
             request: request.clone(),
             payload: payload.to_owned(),
             received_at: now,
+            lease,
         };
         match self.submit(Work::ReceiveTap(Box::new(tap))).await? {
             Answer::Tap(received) => Ok(received),

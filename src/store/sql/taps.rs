@@ -18,8 +18,8 @@ const PRUNE: &str = "DELETE FROM tap WHERE id IN (SELECT id FROM tap WHERE due_a
 pub(super) const TEXTS: &[&str] = &[POSTPONE, UNFINISHED, PRUNE];
 
 pub(super) static INSERT: Bulk = Bulk::new(
-    "INSERT INTO tap (platform, dedup_key, request_id, payload, received_at, due_at) VALUES",
-    &["", "", "", "", "", ""],
+    "INSERT INTO tap (platform, dedup_key, request_id, payload, received_at, due_at, lease_owner, lease_until, attempts) VALUES",
+    &["", "", "", "", "", "", "", "", ""],
     "ON CONFLICT (platform, dedup_key) DO NOTHING RETURNING id, platform, dedup_key",
 );
 
@@ -56,7 +56,10 @@ pub(super) async fn insert(conn: &mut Conn, taps: &[&NewTap]) -> Result<Vec<(i64
                 .bind(tap.request.as_str())
                 .bind(tap.payload.as_str())
                 .bind(tap.received_at.as_millis())
-                .bind(tap.received_at.as_millis());
+                .bind(tap.received_at.as_millis())
+                .bind(tap.lease.as_ref().map(|lease| lease.worker.as_str()))
+                .bind(tap.lease.as_ref().map(|lease| lease.until.as_millis()))
+                .bind(i64::from(tap.lease.is_some()));
         }
         inserted.extend(query.fetch_all(&mut *conn).await?);
     }

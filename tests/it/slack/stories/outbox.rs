@@ -201,7 +201,7 @@ both_databases! {
         let app = app
             .restarted(async |store| {
                 let payload = serde_json::to_string(&tap).unwrap();
-                store.receive_tap("slack", &tap.dedup_key, &tap.request, &payload, now).await.unwrap();
+                store.receive_tap("slack", &tap.dedup_key, &tap.request, &payload, None, now).await.unwrap();
                 assert_eq!(store.claim_taps(now, 16, countersign::engine::taps::LEASE, "dead").await.unwrap().len(), 1);
             })
             .await;
@@ -224,7 +224,7 @@ both_databases! {
             .restarted(async |store| {
                 for (tap, wait) in [(&late, Duration::from_secs(30)), (&soon, Duration::from_secs(30))] {
                     let payload = serde_json::to_string(tap).unwrap();
-                    store.receive_tap("slack", &tap.dedup_key, &tap.request, &payload, clock.now()).await.unwrap();
+                    store.receive_tap("slack", &tap.dedup_key, &tap.request, &payload, None, clock.now()).await.unwrap();
                     clock.advance(wait);
                 }
             })

@@ -27,7 +27,6 @@ use crate::store::{ConfiguredClient, Store};
 use crate::webhook::{Guard, SystemLookup, Webhooks};
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;

@@ -28,6 +28,14 @@ openapi:
     cargo run --locked --quiet -- openapi > docs/openapi.json.new
     mv docs/openapi.json.new docs/openapi.json
 
+# Write the pages of docs/reference/ that are made from the code anew.
+reference:
+    COUNTERSIGN_REFERENCE=write cargo test --locked --quiet --test it reference::
+
+# Take the pictures of the documentation anew.
+pictures:
+    docs/pictures/make
+
 # The whole product on loopback, with sample people and a request that waits.
 demo:
     cargo run --release --locked -- demo

@@ -55,7 +55,7 @@ pub async fn redeem(State(app): State<App>, Redeemer(client): Redeemer, StrictJs
 #[utoipa::path(
     post, path = "/v1/grants/introspect", tag = "grants",
     request_body(content = super::documents::IntrospectDocument, description = "As a form (token=…) or as JSON"),
-    responses((status = 200, body = super::documents::IntrospectionDocument), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument))
+    responses((status = 200, body = super::documents::IntrospectionDocument), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 422, body = ProblemDocument))
 )]
 pub async fn introspect(State(app): State<App>, Redeemer(client): Redeemer, request: Request) -> Result<Json<Value>, Problem> {
     let token = token(request).await?;

@@ -14,6 +14,7 @@ mod policy;
 mod problems;
 mod read_and_wait;
 mod reviews;
+mod schema;
 
 use crate::support::app::{Answer, ApiClient, TestApp};
 use serde_json::{Value, json};

@@ -3,7 +3,8 @@
 //!
 //! Never looks into the process: only its answers, its log, its exit code and the database count.
 
-use super::app::{CHANNEL, DIRECTORY, POLICY, TEAM, key};
+pub(crate) use super::app::key;
+use super::app::{CHANNEL, DIRECTORY, POLICY, TEAM};
 use super::db::TestDatabase;
 use super::slack::person::sign;
 use super::slack::{FakeSlack, SECRET};

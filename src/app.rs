@@ -5,7 +5,11 @@
 use crate::chat::ChatPlatform;
 use crate::chat::slack::callback::SlackInbound;
 use crate::chat::slack::client::{Settings as SlackSettings, Slack};
+use crate::chat::slack::connector::ConnectorError;
+use crate::chat::slack::intake::Intake;
+use crate::chat::slack::socket::{Links, Socket, Timing};
 use crate::config::policy::PolicySource;
+use crate::config::slack::Mode;
 use crate::config::{self, Config, KeySource};
 use crate::directory::{Directory, FileDirectory};
 use crate::domain::audit::{Actor, Entry, Kind};
@@ -60,6 +64,12 @@ pub struct Surroundings {
 pub struct Built {
     /// For the routes.
     pub parts: Parts,
+    /// What finds out who we are in Slack.
+    slack: Option<(Arc<Slack>, Arc<Intake>)>,
+    /// How often Slack is asked while something about our installation is not known.
+    pub look_every: Duration,
+    /// The way in from Slack where it cannot reach us.
+    pub socket: Option<Socket>,
 }
 
 /// Puts a server together.
@@ -92,17 +102,31 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         tracing::warn!("policy: default = \"allow\" lets everything pass that no rule names");
     }
     let mut platforms: Vec<Arc<dyn ChatPlatform>> = Vec::new();
-    let mut slack = None;
+    let (mut slack, mut socket, mut watched) = (None, None, None);
     if let Some(section) = &config.slack {
         let settings = SlackSettings {
             api_url: section.api_url.clone(),
             bot_token: section.bot_token.clone(),
             allowed: section.team_ids.iter().cloned().collect(),
             match_email: section.match_email,
+            shared_channels: section.allow_shared_channels.iter().cloned().collect(),
         };
-        platforms.push(Arc::new(Slack::new(&settings).map_err(StartError::new)?));
-        let inbound = SlackInbound::new(&section.signing_secrets, section.team_ids.iter().cloned(), None).map_err(StartError::new)?;
-        slack = Some(Arc::new(inbound));
+        let platform = Arc::new(Slack::new(&settings).map_err(StartError::new)?);
+        let intake = Arc::new(Intake::new(section.team_ids.iter().cloned()));
+        match section.mode {
+            Mode::Http => {
+                let inbound = SlackInbound::new(&section.signing_secrets, Arc::clone(&intake)).map_err(StartError::new)?;
+                slack = Some(Arc::new(inbound));
+            }
+            Mode::Socket => {
+                let links = Arc::new(Links::default());
+                platform.listens_on(Arc::clone(&links));
+                let app_token = section.app_token.clone().unwrap_or_default();
+                socket = Some((section.api_url.clone(), app_token, Arc::clone(&intake), Arc::clone(&platform), links));
+            }
+        }
+        watched = Some((Arc::clone(&platform), intake));
+        platforms.push(platform);
     }
     let engine = Engine {
         directory,
@@ -133,8 +157,20 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         engine.store.put_policy(policy.version(), &text, Some(entry), now).await.map_err(StartError::new)?;
     }
     sync_clients(config, &engine).await?;
+    let engine = Arc::new(engine);
+    let socket = socket.map(|(api_url, app_token, intake, slack, links)| Socket {
+        api_url,
+        app_token,
+        intake,
+        inbox: Arc::new(Arc::clone(&engine)),
+        slack,
+        links,
+        clock: Arc::clone(&engine.clock),
+        random: Arc::clone(&engine.random),
+        timing: Timing::default(),
+    });
     let parts = Parts {
-        engine: Arc::new(engine),
+        engine,
         sessions: Arc::new(around.sessions),
         pages: Arc::new(Pages::new().map_err(StartError::new)?),
         trusted_proxies: config.server.trusted_proxies.clone().into(),
@@ -144,7 +180,7 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         ping: http::events::PING,
         demo: around.demo.map(Arc::new),
     };
-    Ok(Built { parts })
+    Ok(Built { parts, slack: watched, look_every: LOOK_EVERY, socket })
 }
 
 fn webhooks(config: &Config) -> Result<Webhooks, StartError> {
@@ -231,6 +267,9 @@ async fn sync_clients(config: &Config, engine: &Engine) -> Result<(), StartError
 /// signing the log's head before whoever stops it loses patience (Kubernetes: 30 s).
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How often Slack is asked while something about our installation is not known.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
 /// A server that listens.
 pub struct Running {
     /// The app, for the demo and tests.
@@ -239,6 +278,7 @@ pub struct Running {
     upkeep: tokio::task::JoinHandle<()>,
     stop: tokio::sync::watch::Sender<bool>,
     server: tokio::task::JoinHandle<()>,
+    socket: Option<tokio::task::JoinHandle<Result<(), ConnectorError>>>,
 }
 
 /// Starts serving and the background.
@@ -251,8 +291,12 @@ pub fn start(built: Built, listener: TcpListener, metrics: Option<TcpListener>) 
     if let Some(metrics) = metrics {
         tokio::spawn(http::listen::serve(metrics, http::metrics_router(app.clone()), stop.subscribe()));
     }
+    if let Some((slack, intake)) = built.slack {
+        tokio::spawn(look_after(slack, intake, built.look_every, stop.subscribe()));
+    }
+    let socket = built.socket.map(|socket| tokio::spawn(socket.run(stop.subscribe())));
     let server = tokio::spawn(http::listen::serve(listener, http::router(app.clone()), stop.subscribe()));
-    Running { app, workers, upkeep, stop, server }
+    Running { app, workers, upkeep, stop, server, socket }
 }
 
 impl Running {
@@ -272,6 +316,11 @@ impl Running {
             Ok(())
         };
         self.upkeep.abort();
+        if let Some(socket) = self.socket
+            && tokio::time::timeout(GRACE, socket).await.is_err()
+        {
+            tracing::warn!("the connections to Slack did not end in time");
+        }
         self.workers.stop().await;
         if let Err(failure) = self.app.engine.sign_head().await {
             tracing::error!(code = failure.code(), "the head of the log could not be signed at shutdown");

@@ -3,12 +3,51 @@
 //! Never a platform's JSON, and never a fact of the request: everything but ids, the digest and what a person wrote is read
 //! from the database. Plain data that round-trips through JSON, because a tap is stored before it is acknowledged.
 
-use super::Dialog;
+use super::{Dialog, Pending};
 use crate::domain::digest::Digest;
 use crate::domain::edit::form::Answers;
 use crate::domain::ids::RequestId;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt;
+
+/// What came in from a platform, verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inbound {
+    /// Somebody acted on a card or a dialog.
+    Tap(Box<Tap>),
+    /// Somebody asked something in words.
+    Command(Box<Command>),
+    /// Somebody opened the app's own page.
+    Home(Account),
+    /// The platform says that the app is installed no more; its code.
+    Gone(&'static str),
+    /// Nothing that anybody waits for: a closed dialog, a check of the platform's own.
+    Nothing,
+}
+
+/// A question in words; it decides nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Who.
+    pub account: Account,
+    /// What, without the name of the command.
+    pub words: String,
+    /// Where the answer goes, privately.
+    pub reply: Reply,
+}
+
+/// What came in could not be kept: the platform must not be told "ok".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("what came in could not be stored")]
+pub struct NotTaken;
+
+/// Where everything goes that came in. `Ok`: it is durable, or needs not be, and the platform may be told "ok", with these words
+/// in its own JSON when there are any.
+pub trait Inbox: Send + Sync {
+    /// Takes it in, within moments.
+    fn take<'a>(&'a self, platform: &'static str, inbound: Inbound) -> Pending<'a, Result<Option<Value>, NotTaken>>;
+}
 
 /// A verified act of a chat account on a card or a dialog: stored durably before the platform is answered, finished later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ pub mod pacer;
 pub mod slack;
 
 pub use crate::domain::card::Posted;
-pub use inbound::{Account, Choice, Reply, Tap, Trigger};
+pub use inbound::{Account, Choice, Command, Inbound, Inbox, NotTaken, Reply, Tap, Trigger};
 
 use crate::directory::Identity;
 use crate::domain::card::Card;
@@ -150,6 +150,24 @@ pub struct Confirmation {
 /// Pointer of a mistake in the comment.
 pub const WORDS: &str = "comment";
 
+/// An answer to somebody alone: the app's own page for them, or the answer to a command.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// One below the other.
+    pub sections: Vec<PageSection>,
+}
+
+/// A part of a page.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PageSection {
+    /// What it is about.
+    pub heading: String,
+    /// Sentences and facts, one a line.
+    pub lines: Vec<String>,
+    /// Requests, from each of which Details can be opened.
+    pub cards: Vec<Card>,
+}
+
 /// A chat platform, as the engine sees it. No call retries or waits for its turn; none takes longer than a few seconds.
 pub trait ChatPlatform: Send + Sync + fmt::Debug {
     /// `slack`, as it stands in deliveries and taps.
@@ -189,4 +207,16 @@ pub trait ChatPlatform: Send + Sync + fmt::Debug {
 
     /// Tells the person alone. When nothing reaches them, that is logged: there is nothing else to be done.
     fn tell<'a>(&'a self, account: &'a Account, reply: &'a Reply, sentence: &'a str) -> Pending<'a, ()>;
+
+    /// Answers a person alone. When nothing reaches them, that is logged.
+    fn answer<'a>(&'a self, account: &'a Account, reply: &'a Reply, page: &'a Page) -> Pending<'a, ()>;
+
+    /// Puts a page in place of the app's own page for a person.
+    fn show_home<'a>(&'a self, account: &'a Account, page: &'a Page) -> Pending<'a, Result<(), DeliveryError>>;
+
+    /// The platform said that the app is installed no more: nothing is sent until it accepts us again.
+    fn gone(&self, code: &str);
+
+    /// What keeps the platform from reaching us, in words for operators; `None` when nothing does.
+    fn trouble(&self) -> Option<String>;
 }

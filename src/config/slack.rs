@@ -10,15 +10,31 @@ use url::{Host, Url};
 /// Slack's own address.
 const API_URL: &str = "https://slack.com/api/";
 
+/// How Slack reaches us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It calls `/slack/*` at the public address.
+    Http,
+    /// Over connections that we open.
+    Socket,
+}
+
 /// `[slack]`.
 #[derive(Debug, Clone)]
 pub struct Slack {
+    /// How Slack reaches us.
+    pub mode: Mode,
     /// Signing secrets that callbacks may carry: the present one first, then the previous one while it is being replaced.
+    /// Socket Mode has no signatures.
     pub signing_secrets: Vec<SecretString>,
+    /// Opens the connections of Socket Mode.
+    pub app_token: Option<SecretString>,
     /// The bot's token, sent as a bearer credential.
     pub bot_token: SecretString,
     /// Workspaces (`T…`) and organisations (`E…`) whose people may decide; empty: nobody.
     pub team_ids: Vec<String>,
+    /// Channels shared with other companies that may show cards all the same.
+    pub allow_shared_channels: Vec<String>,
     /// Whether a confirmed e-mail address may tie an account to a person without a link in the directory.
     pub match_email: bool,
     /// Where the Web API is; ends in a slash.
@@ -29,9 +45,12 @@ impl Slack {
     /// Slack's own API, nobody allowed, with these secrets.
     pub fn new(signing_secret: SecretString, bot_token: SecretString) -> Result<Self, url::ParseError> {
         Ok(Self {
+            mode: Mode::Http,
             signing_secrets: vec![signing_secret],
+            app_token: None,
             bot_token,
             team_ids: Vec::new(),
+            allow_shared_channels: Vec::new(),
             match_email: false,
             api_url: Url::parse(API_URL)?,
         })
@@ -45,16 +64,16 @@ impl Section for Slack {
         Key::new(
             "slack",
             "mode",
-            Kind::Choice(&["http"]),
+            Kind::Choice(&["http", "socket"]),
             Preset::Value("\"http\""),
-            "How Slack reaches us: \"http\" = it calls /slack/* at public_url. \"socket\" is not supported by this version.",
+            "How Slack reaches us: \"http\" = it calls /slack/* at public_url; \"socket\" = over connections that we open, with app_token.",
         ),
         Key::new(
             "slack",
             "signing_secret",
             Kind::Secret,
-            Preset::Required,
-            "Proves that a callback comes from Slack (app settings, Basic Information).",
+            Preset::Absent,
+            "Proves that a callback comes from Slack (app settings, Basic Information). Required unless mode = \"socket\".",
         ),
         Key::new(
             "slack",
@@ -70,7 +89,13 @@ impl Section for Slack {
             Preset::Required,
             "Posts and updates cards (xoxb-…; app settings, OAuth & Permissions).",
         ),
-        Key::new("slack", "app_token", Kind::Secret, Preset::Unsupported, "For socket mode."),
+        Key::new(
+            "slack",
+            "app_token",
+            Kind::Secret,
+            Preset::Absent,
+            "Opens the connections of mode = \"socket\", and is required there (xapp-…, with connections:write; app settings, App-Level Tokens).",
+        ),
         Key::new(
             "slack",
             "team_ids",
@@ -89,8 +114,8 @@ impl Section for Slack {
             "slack",
             "allow_shared_channels",
             Kind::List,
-            Preset::Unsupported,
-            "Slack Connect channels. Must be empty in this version.",
+            Preset::Value("[]"),
+            "Slack Connect channels (C…), shared with other companies, that may show cards all the same.",
         ),
         Key::new(
             "slack",
@@ -102,20 +127,19 @@ impl Section for Slack {
     ];
 
     fn read(fields: &mut Fields<'_>) -> Self {
-        fields.parsed("mode", |text| match text {
-            "http" => Ok(()),
-            "socket" => Err("\"socket\" is not supported by this version; write \"http\"".to_owned()),
-            other => Err(format!("\"{}\" is not known; write \"http\"", other.escape_debug())),
-        });
+        let mode = fields.choice("mode", &[("http", Mode::Http), ("socket", Mode::Socket)]).unwrap_or(Mode::Http);
         let present = fields.secret("signing_secret");
         let previous = fields.optional_secret("signing_secret_previous");
         let bot_token = fields.secret("bot_token").unwrap_or_default();
         let api_url = fields.parsed("api_url", api_url).unwrap_or_else(default_api_url);
         Self {
-            // An absent present secret stands as an empty one, which `validate` refuses.
+            mode,
+            // An absent present secret stands as an empty one, which `validate` refuses where signatures are checked.
             signing_secrets: std::iter::once(present.unwrap_or_default()).chain(previous).collect(),
+            app_token: fields.optional_secret("app_token"),
             bot_token,
             team_ids: fields.list("team_ids", team_id).unwrap_or_default(),
+            allow_shared_channels: fields.list("allow_shared_channels", channel_id).unwrap_or_default(),
             match_email: fields.boolean("match_email").unwrap_or(false),
             api_url,
         }
@@ -124,13 +148,21 @@ impl Section for Slack {
     fn validate(&self) -> Vec<Invalid> {
         let mut found = Vec::new();
         // An empty secret would let anyone sign callbacks.
-        if self.signing_secrets.is_empty() || self.signing_secrets.iter().any(|secret| secret.expose_secret().is_empty()) {
+        let unsigned = self.signing_secrets.is_empty() || self.signing_secrets.iter().any(|secret| secret.expose_secret().is_empty());
+        if self.mode == Mode::Http && unsigned {
             found.push(Invalid::new("signing_secret", "signing_secret is required in [slack] (or signing_secret_file)"));
+        }
+        if self.mode == Mode::Socket && self.app_token.is_none() {
+            found.push(Invalid::new("app_token", "app_token is required in [slack] with mode = \"socket\" (or app_token_file)"));
+        }
+        let plain = |token: &SecretString| token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic());
+        if self.app_token.as_ref().is_some_and(|token| !plain(token)) {
+            found.push(Invalid::new("app_token", "app_token holds characters that no token has; copy it again from the app's settings"));
         }
         let token = self.bot_token.expose_secret();
         if token.is_empty() {
             found.push(Invalid::new("bot_token", "bot_token is required in [slack] (or bot_token_file)"));
-        } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        } else if !plain(&self.bot_token) {
             found.push(Invalid::new("bot_token", "bot_token holds characters that no token has; copy it again from the app's settings"));
         }
         found
@@ -140,6 +172,13 @@ impl Section for Slack {
 #[expect(clippy::expect_used, reason = "a constant that the tests parse")]
 fn default_api_url() -> Url {
     Url::parse(API_URL).expect("the default is a URL")
+}
+
+/// `C…` (or `G…`, as some older private channels have it).
+fn channel_id(text: &str) -> Result<String, String> {
+    let plain =
+        text.len() > 1 && text.starts_with(['C', 'G']) && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    if plain { Ok(text.to_owned()) } else { Err(format!("\"{}\" is not the id of a channel (C…)", text.escape_debug())) }
 }
 
 /// `T…` or `E…`, as Slack writes ids of workspaces and organisations.

@@ -214,17 +214,20 @@ fn slack_asks_for_its_secrets_and_refuses_what_is_not_built() {
             &["countersign.toml:3:27: signing_secret_previous and signing_secret_previous_file are both given; keep one"],
         ),
         (
-            "[slack]\nsigning_secret = \"s\"\nbot_token = \"x\"\nmode = \"socket\"\napp_token = \"xapp\"\nallow_shared_channels = [\"C1\"]\n",
+            "[slack]\nbot_token = \"x\"\nmode = \"socket\"\n",
+            &["countersign.toml:1:2: app_token is required in [slack] with mode = \"socket\" (or app_token_file)"],
+        ),
+        (
+            "[slack]\nbot_token = \"x\"\nmode = \"socket\"\napp_token = \"xapp-…\"\nallow_shared_channels = [\"C1\", \"#general\"]\n",
             &[
-                "countersign.toml:4:8: mode: \"socket\" is not supported by this version; write \"http\"",
-                "countersign.toml:5:1: app_token in [slack] is not supported by this version; remove it",
-                "countersign.toml:6:1: allow_shared_channels in [slack] is not supported by this version; remove it",
+                "countersign.toml:4:13: app_token holds characters that no token has; copy it again from the app's settings",
+                "countersign.toml:5:32: allow_shared_channels: \"#general\" is not the id of a channel (C…)",
             ],
         ),
         (
             "[slack]\nsigning_secret = \"s\"\nbot_token = \"x\"\nmode = \"rtm\"\nteam_ids = [\"T1\", \"C1\"]\nmatch_email = \"yes\"\napi_url = \"http://localhost/\"\n",
             &[
-                "countersign.toml:4:8: mode: \"rtm\" is not known; write \"http\"",
+                "countersign.toml:4:8: mode: \"rtm\" is not known; write \"http\" or \"socket\"",
                 "countersign.toml:5:19: team_ids: \"C1\" is not a workspace id (T…) or an organisation id (E…)",
                 "countersign.toml:6:15: match_email must be true or false, not a string",
                 "countersign.toml:7:11: api_url: must be https://; http:// is accepted only at a literal loopback address such as http://127.0.0.1:8090/",
@@ -325,9 +328,8 @@ fn all_mistakes_are_found_at_once_in_their_order() {
             "countersign.toml:2:7: ttl must be from \"10s\" to \"120s\"",
             "countersign.toml:3:2: unknown section [srever]; did you mean \"server\"?",
             "countersign.toml:5:10: listen must be a string, not an integer",
+            "COUNTERSIGN_SLACK__MODE: app_token is required in [slack] with mode = \"socket\" (or app_token_file)",
             "COUNTERSIGN_SLACK__MODE: bot_token is required in [slack] (or bot_token_file)",
-            "COUNTERSIGN_SLACK__MODE: mode: \"socket\" is not supported by this version; write \"http\"",
-            "COUNTERSIGN_SLACK__MODE: signing_secret is required in [slack] (or signing_secret_file)",
         ]
     );
 }

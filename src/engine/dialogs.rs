@@ -17,7 +17,7 @@ impl Engine {
     ///
     /// # Errors
     /// When nothing was stored: the platform must not be told "ok".
-    pub async fn take(self: &Arc<Self>, platform: &Arc<dyn ChatPlatform>, mut tap: Tap) -> Result<Option<Value>, Failure> {
+    pub async fn take_tap(self: &Arc<Self>, platform: &Arc<dyn ChatPlatform>, mut tap: Tap) -> Result<Option<Value>, Failure> {
         if let Some(dialog) = self.dialog(&tap).await {
             // Nothing is decided: the trigger is good for seconds, so the dialog opens beside the acknowledgement.
             let (engine, platform) = (Arc::clone(self), Arc::clone(platform));

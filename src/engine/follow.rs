@@ -197,7 +197,7 @@ impl Engine {
         }
     }
 
-    async fn concerns(&self, person: &Person, request: &Request, mine_to_decide: bool) -> Result<bool, Failure> {
+    pub(super) async fn concerns(&self, person: &Person, request: &Request, mine_to_decide: bool) -> Result<bool, Failure> {
         let owner = self.store.client(&request.asked().client.id).await?.and_then(|client| client.owner);
         if !mine_to_decide {
             return Ok(self.person_sees(person, owner.as_deref(), request));

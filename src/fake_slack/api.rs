@@ -24,6 +24,9 @@ fn invalid<T>(code: &str, faults: &[String]) -> Result<T, Refusal> {
 /// Answers a call.
 pub(super) fn call(model: &mut Model, method: &str, args: &Map<String, Value>, token: Option<&str>, now: Timestamp) -> Answer {
     let Some(token) = token else { return no("not_authed") };
+    if method == "apps.connections.open" {
+        return connection(model, token);
+    }
     if token != model.token {
         return no("invalid_auth");
     }
@@ -32,7 +35,7 @@ pub(super) fn call(model: &mut Model, method: &str, args: &Map<String, Value>, t
     }
     let needed = match method {
         "chat.postMessage" | "chat.update" | "chat.delete" | "chat.postEphemeral" => Some("chat:write"),
-        "users.info" => Some("users:read"),
+        "users.info" | "bots.info" => Some("users:read"),
         "conversations.open" => Some("im:write"),
         "conversations.info" => Some(if is_private(model, args) { "groups:read" } else { "channels:read" }),
         _ => None,
@@ -47,6 +50,11 @@ pub(super) fn call(model: &mut Model, method: &str, args: &Map<String, Value>, t
             "team_id": if model.org_wide { model.enterprise.clone() } else { Some(model.team.clone()) },
             "user_id": model.bot_user, "bot_id": model.bot, "enterprise_id": model.enterprise, "is_enterprise_install": model.org_wide,
         })),
+        "bots.info" if text(args, "bot") == model.bot => {
+            Ok(json!({"bot": {"id": model.bot, "app_id": model.app, "user_id": model.bot_user, "deleted": false}}))
+        }
+        "bots.info" => no("bot_not_found"),
+        "views.publish" => publish(model, args),
         "api.test" => Ok(json!({"args": args})),
         "chat.postMessage" => post(model, args, now),
         "chat.update" => update(model, args),
@@ -79,6 +87,38 @@ pub(super) fn call(model: &mut Model, method: &str, args: &Map<String, Value>, t
         "views.push" => open(model, args, true, now),
         "views.update" => update_view(model, args),
         _ => no("unknown_method"),
+    }
+}
+
+/// The app's own page for a person.
+fn publish(model: &mut Model, args: &Map<String, Value>) -> Answer {
+    let user = text(args, "user_id").to_owned();
+    if !model.users.contains_key(&user) {
+        return no("user_not_found");
+    }
+    let content = args.get("view").cloned().unwrap_or(Value::Null);
+    let faults = blocks::home_faults(&content);
+    if !faults.is_empty() {
+        return invalid("invalid_arguments", &faults);
+    }
+    let id = format!("V{:08X}", model.serial());
+    let hash = format!("h{:016x}", model.serial());
+    let view = View { id: id.clone(), user: user.clone(), hash, content, root: id, previous: None };
+    let shown = model.view_json(&view);
+    model.homes.insert(user, view);
+    Ok(json!({ "view": shown }))
+}
+
+/// An address for one connection of Socket Mode.
+fn connection(model: &mut Model, token: &str) -> Answer {
+    if token != model.app_token {
+        return no(if token == model.token { "not_allowed_token_type" } else { "invalid_auth" });
+    }
+    let ticket = format!("{:032x}", model.serial());
+    model.tickets.insert(ticket.clone());
+    match &model.socket_address {
+        Some(address) => Ok(json!({"url": format!("{address}/link/?ticket={ticket}&app_id={}", model.app)})),
+        None => no("socket_mode_is_off"),
     }
 }
 

@@ -41,6 +41,15 @@ pub(super) fn modal_faults(view: &Value) -> Vec<String> {
     found
 }
 
+/// What is wrong with the page of an app; empty: nothing.
+pub(super) fn home_faults(view: &Value) -> Vec<String> {
+    let mut found = faults(&view["blocks"], 100, &MODAL_TYPES);
+    if view["type"] != "home" {
+        found.push("type must be home".to_owned());
+    }
+    found
+}
+
 /// The characters that Slack adds up.
 pub(super) fn total(value: &Value) -> usize {
     match value {

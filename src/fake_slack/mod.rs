@@ -10,6 +10,7 @@ mod blocks;
 pub mod model;
 mod page;
 pub mod person;
+mod socket;
 
 use crate::domain::time::{Clock, Timestamp};
 use axum::Router;
@@ -86,6 +87,7 @@ struct Inner {
     gates: Mutex<BTreeMap<String, Gate>>,
     origin: String,
     app: Mutex<Option<String>>,
+    sockets: socket::Sockets,
     http: reqwest::Client,
 }
 
@@ -125,6 +127,7 @@ impl FakeSlack {
             gates: Mutex::default(),
             origin,
             app: Mutex::default(),
+            sockets: socket::Sockets::default(),
             http,
         }));
         let mut router = Router::new().route("/api/{method}", any(serve_method)).route("/hook/{id}", post(serve_hook));
@@ -220,11 +223,57 @@ impl FakeSlack {
     /// # Errors
     /// When the app cannot be reached.
     pub async fn send(&self, payload: &Value, secret: &str, at: Timestamp) -> Result<Acknowledged, Impossible> {
+        if self.lock().socket_address.is_some() {
+            return self.envelope("interactive", payload).await;
+        }
         let body = url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", &payload.to_string()).finish();
+        self.call_back("/slack/interactions", "application/x-www-form-urlencoded", body, secret, at).await
+    }
+
+    /// Tells the app of an event.
+    ///
+    /// # Errors
+    /// When the app cannot be reached.
+    pub async fn event(&self, event: &Value) -> Result<Acknowledged, Impossible> {
+        let (payload, over_socket, secret) = {
+            let mut model = self.lock();
+            let payload = json!({
+                "token": "legacy", "team_id": model.team, "api_app_id": model.app, "type": "event_callback", "event": event,
+                "event_id": format!("Ev{:08X}", model.serial()), "event_time": self.now().as_seconds(), "is_ext_shared_channel": false,
+                "authorizations": [{
+                    "enterprise_id": model.enterprise, "team_id": model.team, "user_id": model.bot_user, "is_bot": true,
+                    "is_enterprise_install": model.org_wide,
+                }],
+            });
+            (payload, model.socket_address.is_some(), model.secret.clone())
+        };
+        if over_socket {
+            return self.envelope("events_api", &payload).await;
+        }
+        self.call_back("/slack/events", "application/json", payload.to_string(), &secret, self.now()).await
+    }
+
+    /// Sends a slash command to the app.
+    ///
+    /// # Errors
+    /// When the app cannot be reached.
+    pub async fn command(&self, fields: &Value) -> Result<Acknowledged, Impossible> {
+        let (over_socket, secret) = {
+            let model = self.lock();
+            (model.socket_address.is_some(), model.secret.clone())
+        };
+        if over_socket {
+            return self.envelope("slash_commands", fields).await;
+        }
+        let fields = fields.as_object().into_iter().flatten().filter_map(|(name, value)| Some((name, value.as_str()?)));
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.call_back("/slack/commands", "application/x-www-form-urlencoded", body, &secret, self.now()).await
+    }
+
+    async fn call_back(&self, path: &str, kind: &str, body: String, secret: &str, at: Timestamp) -> Result<Acknowledged, Impossible> {
         let headers = sign(secret, &body, at);
         let app = lock(&self.0.app).clone().ok_or_else(|| Impossible::new("nobody said where the app is"))?;
-        let request =
-            self.0.http.post(format!("{app}/slack/interactions")).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = self.0.http.post(format!("{app}{path}")).header(header::CONTENT_TYPE, kind);
         let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let unreachable = |_| Impossible::new("the app does not answer");
         let response = request.body(body).send().await.map_err(unreachable)?;

@@ -14,8 +14,8 @@ pub const HOOK_LIFE: i64 = 30 * 60 * 1_000;
 pub const HOOK_USES: u32 = 5;
 
 /// The app's scopes in `manifests/slack/app.yaml`.
-pub const SCOPES: [&str; 7] =
-    ["channels:read", "chat:write", "chat:write.public", "groups:read", "im:write", "users:read", "users:read.email"];
+pub const SCOPES: [&str; 8] =
+    ["channels:read", "chat:write", "chat:write.public", "commands", "groups:read", "im:write", "users:read", "users:read.email"];
 
 /// The workspace.
 #[derive(Debug, Clone)]
@@ -36,6 +36,14 @@ pub struct Model {
     pub secret: String,
     /// The one bot token that is accepted.
     pub token: String,
+    /// Opens connections in Socket Mode.
+    pub app_token: String,
+    /// Where connections are opened; `None`: callbacks go over HTTP.
+    pub socket_address: Option<String>,
+    /// Each opens one connection.
+    pub tickets: BTreeSet<String>,
+    /// The app's own page, by person.
+    pub homes: BTreeMap<String, View>,
     /// `token_revoked`, `account_inactive`, …: every call is answered so.
     pub token_error: Option<String>,
     /// What the app may do.
@@ -161,6 +169,10 @@ impl Model {
             bot: "B0BOT".to_owned(),
             secret: super::SECRET.to_owned(),
             token: "xoxb-fake-token".to_owned(),
+            app_token: "xapp-fake-token".to_owned(),
+            socket_address: None,
+            tickets: BTreeSet::new(),
+            homes: BTreeMap::new(),
             token_error: None,
             scopes: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
             users: BTreeMap::new(),

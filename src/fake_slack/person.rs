@@ -113,6 +113,41 @@ impl Person {
         Ok(payload)
     }
 
+    /// Types `/countersign` and these words in a channel.
+    ///
+    /// # Errors
+    /// When the app cannot be reached.
+    pub async fn commands(&self, channel: &str, words: &str) -> Result<Acknowledged, Impossible> {
+        let fields = {
+            let now = self.slack.now();
+            let mut model = self.slack.lock();
+            let trigger = model.issue_trigger(&self.id, None, now);
+            let hook = model.issue_hook(&self.id, channel, None, now);
+            let name = model.users.get(&self.id).and_then(|user| user["name"].as_str()).unwrap_or("somebody").to_owned();
+            json!({
+                "token": "legacy", "api_app_id": model.app, "team_id": model.team, "team_domain": "acme", "channel_id": channel,
+                "channel_name": "channel", "user_id": self.id, "user_name": name, "command": "/countersign", "text": words,
+                "response_url": format!("{}/hook/{hook}", self.slack.origin()), "trigger_id": trigger, "is_enterprise_install": "false",
+            })
+        };
+        self.slack.command(&fields).await
+    }
+
+    /// Opens the app's own page; Slack tells the app, which may publish it.
+    ///
+    /// # Errors
+    /// When the app cannot be reached.
+    pub async fn opens_home(&self) -> Result<Acknowledged, Impossible> {
+        self.slack
+            .event(&json!({"type": "app_home_opened", "user": self.id, "channel": format!("D{}", &self.id[1..]), "tab": "home"}))
+            .await
+    }
+
+    /// The app's own page, as the person sees it.
+    pub fn home(&self) -> Option<View> {
+        self.slack.lock().homes.get(&self.id).cloned()
+    }
+
     /// The dialog on top of the person's screen.
     pub fn view(&self) -> Option<View> {
         let model = self.slack.lock();

@@ -31,6 +31,11 @@ pub async fn ready(State(app): State<App>) -> Response {
     if !directory.fresh {
         degraded.insert("directory".to_owned(), Value::from(format!("{} cannot be asked: approvals are refused", directory.source)));
     }
+    for platform in &engine.platforms {
+        if let Some(trouble) = platform.trouble() {
+            degraded.insert(platform.id().to_owned(), Value::from(trouble));
+        }
+    }
     let outboxes = async { Ok::<_, StoreError>((engine.store.outbox_state(now).await?, engine.store.callback_state(now).await?)) };
     match outboxes.await {
         Ok((outbox, callbacks)) => {

@@ -61,6 +61,8 @@ pub const METRICS: &[Metric] = &[
         &["platform", "result"],
         "Attempts to post or redraw a card, or (platform webhook) to call a client back; result is sent, retry or dead.",
     ),
+    metric("countersign_slack_connections", Kind::Gauge, &[], "Connections of Socket Mode that are up."),
+    metric("countersign_slack_installed", Kind::Gauge, &[], "0 while Slack says that the app was uninstalled or its token revoked."),
     metric("countersign_taps_refused_total", Kind::Counter, &["reason"], "Taps of verified senders that did not count."),
     metric(
         "countersign_callbacks_refused_total",

@@ -6,7 +6,8 @@
 use super::App;
 use super::body;
 use super::problem::Problem;
-use crate::chat::slack::callback::{Inbound, SlackInbound, Verified};
+use crate::chat::slack::callback::{Received, SlackInbound, Verified};
+use crate::chat::{Inbox as _, NotTaken};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -35,27 +36,23 @@ async fn receive(app: App, headers: HeaderMap, body: Body) -> Response {
     let bytes = match body::read(body, body::LIMIT).await {
         Ok(bytes) => bytes,
         Err(problem) => {
-            slack.refused_unread();
+            slack.refused_unread(app.engine.clock.now());
             return bare(problem.status());
         }
     };
     match authenticate(&slack, &headers, &bytes, &app) {
-        Ok(Inbound::Nothing) => bare(StatusCode::OK),
-        Ok(Inbound::Challenge(text)) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
-        Ok(Inbound::Tap(tap)) => {
-            let Some(platform) = app.engine.platform("slack") else { return bare(StatusCode::SERVICE_UNAVAILABLE) };
-            match app.engine.take(&platform, *tap).await {
-                Ok(None) => bare(StatusCode::OK),
-                Ok(Some(answer)) => axum::Json(answer).into_response(),
-                // Not stored, so not acknowledged: Slack tells the person that it did not work.
-                Err(_) => bare(StatusCode::SERVICE_UNAVAILABLE),
-            }
-        }
+        Ok(Received::Challenge(text)) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
+        Ok(Received::In(inbound)) => match app.engine.take("slack", inbound).await {
+            Ok(None) => bare(StatusCode::OK),
+            Ok(Some(answer)) => axum::Json(answer).into_response(),
+            // Not stored, so not acknowledged: Slack tells the person that it did not work.
+            Err(NotTaken) => bare(StatusCode::SERVICE_UNAVAILABLE),
+        },
         Err(status) => bare(status),
     }
 }
 
-fn authenticate(slack: &SlackInbound, headers: &HeaderMap, body: &[u8], app: &App) -> Result<Inbound, StatusCode> {
+fn authenticate(slack: &SlackInbound, headers: &HeaderMap, body: &[u8], app: &App) -> Result<Received, StatusCode> {
     slack
         .authenticate(headers, body, app.engine.clock.now())
         .map(Verified::into_inner)

@@ -13,7 +13,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("fake_slack", &["domain"]),
     ("directory", &["config", "domain"]),
     ("store", &["domain", "runtime"]),
-    ("chat", &["config", "directory", "domain"]),
+    ("chat", &["config", "directory", "domain", "runtime"]),
     ("webhook", &["config", "domain"]),
     ("engine", &["chat", "config", "directory", "domain", "keys", "runtime", "store", "webhook"]),
     ("http", &["chat", "config", "directory", "domain", "engine", "runtime", "store"]),

@@ -5,10 +5,13 @@
 use crate::chat::pacer::Pacer;
 use crate::chat::slack::connector::{Connector, ConnectorError, TIMEOUT};
 use crate::chat::slack::edit;
+use crate::chat::slack::installation::Installed;
+use crate::chat::slack::intake::Intake;
 use crate::chat::slack::people::{self, Recent};
 use crate::chat::slack::render::{RenderError, Renderer};
+use crate::chat::slack::socket::Links;
 use crate::chat::{
-    Account, AccountError, AccountFacts, ChatPlatform, Choice, DeliveryError, Dialog, Pending, Posted, Reply, Tap, Trigger, Verdict,
+    Account, AccountError, AccountFacts, ChatPlatform, Choice, DeliveryError, Dialog, Page, Pending, Posted, Reply, Tap, Trigger, Verdict,
 };
 use crate::directory::Identity;
 use crate::domain::card::Card;
@@ -25,12 +28,19 @@ use slack_morphism::errors::SlackClientError;
 use slack_morphism::{
     SlackApiToken, SlackApiTokenValue, SlackClient, SlackClientSession, SlackMessageContent, SlackTriggerId, SlackTs, SlackViewId,
 };
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use url::{Host, Url};
 
 /// One message per second and channel (docs.slack.dev, "Rate limits").
 const SPACING: Duration = Duration::from_secs(1);
+/// How long a channel that was fine is not asked about again.
+const FINE_FOR: Duration = Duration::from_mins(5);
+/// How long a card that stands waits while Slack sends us away.
+const AWAY: Duration = Duration::from_mins(1);
+/// People of another company read along.
+const SHARED: &str = "channel_is_shared";
 /// Longest private sentence, in characters.
 const SENTENCE: usize = 2_900;
 
@@ -45,6 +55,8 @@ pub struct Settings {
     pub allowed: BTreeSet<String>,
     /// A confirmed e-mail address may tie an account to a person.
     pub match_email: bool,
+    /// Channels shared with other companies that may show cards all the same.
+    pub shared_channels: BTreeSet<String>,
 }
 
 /// Slack as a chat platform.
@@ -54,9 +66,14 @@ pub struct Slack {
     token: SlackApiToken,
     allowed: BTreeSet<String>,
     match_email: bool,
+    shared_channels: BTreeSet<String>,
+    /// Channels that were fine, and when that was found.
+    fine: Mutex<HashMap<String, Instant>>,
     renderer: Renderer,
     pacer: Pacer,
     recent: Recent,
+    links: OnceLock<Arc<Links>>,
+    installed: Installed,
 }
 
 /// Slack cannot be set up.
@@ -83,6 +100,8 @@ pub struct Installation {
     pub user_id: Option<String>,
     /// The app, where Slack tells.
     pub app_id: Option<String>,
+    /// The bot behind the token.
+    pub bot_id: Option<String>,
     /// Scopes that the token has.
     pub scopes: BTreeSet<String>,
     /// Slack's time, where it tells (`Date`, RFC 9110 section 6.6.1).
@@ -103,6 +122,7 @@ struct AuthAnswer {
     is_enterprise_install: bool,
     user_id: Option<String>,
     app_id: Option<String>,
+    bot_id: Option<String>,
 }
 
 impl Slack {
@@ -118,9 +138,13 @@ impl Slack {
             token: SlackApiToken::new(SlackApiTokenValue(settings.bot_token.expose_secret().to_owned())),
             allowed: settings.allowed.clone(),
             match_email: settings.match_email,
+            shared_channels: settings.shared_channels.clone(),
+            fine: Mutex::default(),
             renderer: Renderer::new()?,
             pacer: Pacer::new(SPACING),
             recent: Recent::default(),
+            links: OnceLock::new(),
+            installed: Installed::default(),
         })
     }
 
@@ -130,9 +154,17 @@ impl Slack {
         &self.renderer
     }
 
+    /// What comes in comes over these connections.
+    pub fn listens_on(&self, links: Arc<Links>) {
+        // A second set of connections would be a mistake of the composition; the first one stays.
+        let _ = self.links.set(links);
+    }
+
     /// Who the token is, and what it may (`doctor`).
     pub async fn auth_test(&self) -> Result<Installation, DeliveryError> {
-        let answer = self.connector().call_with_headers::<AuthAnswer>("auth.test", &self.token).await.map_err(|error| failure(&error))?;
+        let answer = self.connector().call_with_headers::<AuthAnswer>("auth.test", &self.token).await;
+        let answer = answer.map_err(|error| self.meaning(&error))?;
+        self.installed.is_fine();
         let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
         let scopes = header("x-oauth-scopes").unwrap_or_default();
         let at = header("date").and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
@@ -142,6 +174,7 @@ impl Slack {
             org_wide: answer.body.is_enterprise_install,
             user_id: answer.body.user_id,
             app_id: answer.body.app_id,
+            bot_id: answer.body.bot_id,
             scopes: scopes.split(',').map(str::trim).filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
             at: at.map(|at| Timestamp::from_millis(at.timestamp().as_millisecond())),
         })
@@ -159,13 +192,14 @@ impl Slack {
             None => Some(false),
             Some(_) => None,
         };
+        let may_be_shared = self.shared_channels.contains(channel);
         for (flag, code) in [
             ("is_archived", "is_archived"),
-            ("is_ext_shared", "channel_is_shared"),
-            ("is_pending_ext_shared", "channel_is_shared"),
+            ("is_ext_shared", SHARED),
+            ("is_pending_ext_shared", SHARED),
             ("is_read_only", "channel_is_read_only"),
         ] {
-            if holds(flag) != Some(false) {
+            if holds(flag) != Some(false) && !(may_be_shared && code == SHARED) {
                 return Err(permanent(code));
             }
         }
@@ -173,6 +207,20 @@ impl Slack {
             return Err(permanent("not_in_channel"));
         }
         Ok(())
+    }
+
+    /// The same, where a good answer may be some minutes old. A refusal is never remembered.
+    async fn fine_channel(&self, channel: &str) -> Result<(), DeliveryError> {
+        let fine = || self.fine.lock().unwrap_or_else(PoisonError::into_inner);
+        if fine().get(channel).is_some_and(|since| since.elapsed() < FINE_FOR) {
+            return Ok(());
+        }
+        let found = self.check_channel(channel).await;
+        match &found {
+            Ok(()) => fine().insert(channel.to_owned(), Instant::now()),
+            Err(_) => fine().remove(channel),
+        };
+        found
     }
 
     fn session(&self) -> SlackClientSession<'_, Connector> {
@@ -185,7 +233,7 @@ impl Slack {
 
     async fn get(&self, method: &str, parameters: &[(&str, &str)]) -> Result<Value, DeliveryError> {
         let parameters: Vec<(&str, Option<&str>)> = parameters.iter().map(|(name, value)| (*name, Some(*value))).collect();
-        self.session().http_session_api.http_get(method, &parameters, None).await.map_err(|error| failure(&error))
+        self.session().http_session_api.http_get(method, &parameters, None).await.map_err(|error| self.meaning(&error))
     }
 
     async fn send<Q: serde::Serialize + Send + Sync, A: for<'de> Deserialize<'de> + Send>(
@@ -193,11 +241,41 @@ impl Slack {
         method: &str,
         body: &Q,
     ) -> Result<A, DeliveryError> {
-        self.session().http_session_api.http_post(method, body, None).await.map_err(|error| failure(&error))
+        self.session().http_session_api.http_post(method, body, None).await.map_err(|error| self.meaning(&error))
+    }
+
+    fn meaning(&self, error: &SlackClientError) -> DeliveryError {
+        let meaning = failure(error);
+        self.installed.learn(&meaning);
+        meaning
+    }
+
+    /// The id of our own app: what the token says, else what its bot says.
+    pub async fn own_app(&self) -> Result<Option<String>, DeliveryError> {
+        let installation = self.auth_test().await?;
+        let (None, Some(bot)) = (&installation.app_id, &installation.bot_id) else { return Ok(installation.app_id) };
+        let answer = self.get("bots.info", &[("bot", bot)]).await?;
+        Ok(answer.pointer("/bot/app_id").and_then(Value::as_str).map(str::to_owned))
+    }
+
+    /// Finds out who we are and, after Slack sent us away, whether it takes us again; `true` when there is nothing to be found out.
+    pub async fn look_after(&self, intake: &Intake) -> bool {
+        if intake.knows_itself() && self.installed.refused().is_none() {
+            return true;
+        }
+        match self.own_app().await {
+            Ok(Some(app)) => intake.learn(&app),
+            Ok(None) => {}
+            Err(error) => tracing::debug!(code = error.code(), "Slack did not say who we are"),
+        }
+        intake.knows_itself() && self.installed.refused().is_none()
     }
 
     async fn post_card(&self, channel: &str, card: &Card) -> Result<Posted, DeliveryError> {
-        self.check_channel(channel).await?;
+        if let Some(code) = self.installed.refused() {
+            return Err(permanent(&code));
+        }
+        self.fine_channel(channel).await?;
         let rendered = self.renderer.card(card).map_err(|error| undrawable(&error))?;
         let hash = rendered.hash();
         let content = SlackMessageContent::new().with_text(rendered.text).with_blocks(rendered.blocks);
@@ -208,6 +286,10 @@ impl Slack {
     }
 
     async fn update_card(&self, posted: &Posted, card: &Card) -> Result<Posted, DeliveryError> {
+        if let Some(code) = self.installed.refused() {
+            // The card stands where Slack does not let us in; it is put right once it does.
+            return Err(DeliveryError::Retry { after: Some(AWAY), code });
+        }
         let rendered = self.renderer.card(card).map_err(|error| undrawable(&error))?;
         let hash = rendered.hash();
         let content = SlackMessageContent::new().with_text(rendered.text).with_blocks(rendered.blocks);
@@ -252,8 +334,7 @@ impl Slack {
     }
 
     /// Where the tap came from, else privately in the channel, else as a direct message. Never to the channel.
-    async fn whisper(&self, account: &Account, reply: &Reply, sentence: &str) -> Result<(), DeliveryError> {
-        let content = note(sentence);
+    async fn whisper(&self, account: &Account, reply: &Reply, content: &Value) -> Result<(), DeliveryError> {
         if let Some(url) = reply.response_url.as_deref().and_then(|url| self.own_hook(url)) {
             let mut body = content.clone();
             body["response_type"] = json!("ephemeral");
@@ -273,7 +354,7 @@ impl Slack {
                 return Ok(());
             }
         }
-        let mut body = content;
+        let mut body = content.clone();
         body["channel"] = json!(account.user_id);
         body["unfurl_links"] = json!(false);
         body["unfurl_media"] = json!(false);
@@ -430,9 +511,39 @@ impl ChatPlatform for Slack {
         Some(json!({"response_action": "update", "view": serde_json::to_value(view).ok()?}))
     }
 
+    fn answer<'a>(&'a self, account: &'a Account, reply: &'a Reply, page: &'a Page) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let told = match self.renderer.answer(page) {
+                Ok(content) => self.whisper(account, reply, &content).await,
+                Err(error) => Err(undrawable(&error)),
+            };
+            if let Err(error) = told {
+                tracing::warn!(code = error.code(), "a person could not be answered privately");
+            }
+        })
+    }
+
+    fn show_home<'a>(&'a self, account: &'a Account, page: &'a Page) -> Pending<'a, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            let view = self.renderer.home(page).map_err(|error| undrawable(&error))?;
+            self.send::<_, Value>("views.publish", &json!({"user_id": account.user_id, "view": view})).await.map(|_| ())
+        })
+    }
+
+    fn gone(&self, code: &str) {
+        self.installed.gone(code);
+    }
+
+    fn trouble(&self) -> Option<String> {
+        match self.installed.refused() {
+            Some(code) => Some(format!("Slack has the app installed no more, or its token is revoked: {code}")),
+            None => self.links.get().and_then(|links| links.trouble()),
+        }
+    }
+
     fn tell<'a>(&'a self, account: &'a Account, reply: &'a Reply, sentence: &'a str) -> Pending<'a, ()> {
         Box::pin(async move {
-            if let Err(error) = self.whisper(account, reply, sentence).await {
+            if let Err(error) = self.whisper(account, reply, &note(sentence)).await {
                 tracing::warn!(code = error.code(), "a person could not be told privately what became of a tap");
             }
         })
@@ -450,6 +561,7 @@ mod tests {
             bot_token: "xoxb-1".into(),
             allowed: BTreeSet::new(),
             match_email: false,
+            shared_channels: BTreeSet::new(),
         })
         .unwrap()
     }

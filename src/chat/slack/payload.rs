@@ -248,7 +248,8 @@ impl<'a> Interaction<'a> {
     fn button(&self) -> Result<Tap, PayloadError> {
         // Buttons come one at a time; more at once is nothing that a person tapped.
         let Some([action]) = self.actions.as_deref() else { return Err(PayloadError::UnknownAction) };
-        let choice = match action.name.as_deref() {
+        // A page has several buttons of one kind, which Slack tells apart by a number behind the name.
+        let choice = match action.name.as_deref().map(|name| name.split_once(':').map_or(name, |(name, _)| name)) {
             Some(APPROVE) => Choice::Approve,
             Some(DENY) => Choice::Deny,
             Some(DETAILS) => Choice::Details,

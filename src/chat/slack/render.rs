@@ -7,7 +7,8 @@ use crate::chat::slack::edit::Inputs;
 use crate::chat::slack::face::{self, Approve, Budget, CARD, DIALOG, Face};
 use crate::chat::slack::limits::{self, Broken};
 use crate::chat::slack::metadata::{Metadata, Reference};
-use crate::chat::{Confirmation, Reply};
+use crate::chat::slack::page;
+use crate::chat::{Confirmation, Page, Reply};
 use crate::domain::card::Card;
 use crate::domain::text;
 use minijinja::value::Serde;
@@ -70,6 +71,7 @@ const DECIDED_TEMPLATE: &str = "decided.json.j2";
 const CHANGED_TEMPLATE: &str = "changed.json.j2";
 const EDIT_TEMPLATE: &str = "edit.json.j2";
 const COMMENT_TEMPLATE: &str = "comment.json.j2";
+const PAGE_TEMPLATE: &str = "page.json.j2";
 
 impl Renderer {
     /// With the templates of `templates/slack`.
@@ -88,6 +90,7 @@ impl Renderer {
             (CHANGED_TEMPLATE, include_str!("../../../templates/slack/changed.json.j2")),
             (EDIT_TEMPLATE, include_str!("../../../templates/slack/edit.json.j2")),
             (COMMENT_TEMPLATE, include_str!("../../../templates/slack/comment.json.j2")),
+            (PAGE_TEMPLATE, include_str!("../../../templates/slack/page.json.j2")),
         ] {
             templates.add_template(name, source).map_err(|error| RenderError::Template(name, error.to_string()))?;
         }
@@ -172,6 +175,19 @@ impl Renderer {
     /// What a dialog turns into when the parameters were changed meanwhile.
     pub fn changed(&self, card: &Card) -> Result<SlackView, RenderError> {
         self.modal(CHANGED_TEMPLATE, context! { face => short(card) })
+    }
+
+    /// A page as a message for one person: `{"text", "blocks"}`.
+    pub fn answer(&self, page: &Page) -> Result<Value, RenderError> {
+        let value = self.draw(PAGE_TEMPLATE, context! { sections => Values::from(Serde(&page::sections(page))), home => false })?;
+        limits::message(&value).map_err(|broken| RenderError::Limit(PAGE_TEMPLATE, broken))?;
+        let _: Vec<SlackBlock> = typed(PAGE_TEMPLATE, &value["blocks"])?;
+        Ok(value)
+    }
+
+    /// A page as the app's own page.
+    pub fn home(&self, page: &Page) -> Result<SlackView, RenderError> {
+        self.modal(PAGE_TEMPLATE, context! { sections => Values::from(Serde(&page::sections(page))), home => true })
     }
 
     fn details_face(&self, card: &Card, metadata: &str) -> Result<(SlackView, bool), RenderError> {

@@ -33,6 +33,7 @@ pub(super) async fn examine(config: &Config, policy: Option<&Policy>, people: Op
         bot_token: section.bot_token.clone(),
         allowed: section.team_ids.iter().cloned().collect(),
         match_email: section.match_email,
+        shared_channels: section.allow_shared_channels.iter().cloned().collect(),
     };
     let slack = match Slack::new(&settings) {
         Ok(slack) => slack,

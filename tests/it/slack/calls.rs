@@ -60,6 +60,8 @@ async fn every_failure_of_slack_says_whether_to_try_again() {
     ] {
         world.fake.fails("chat.postMessage", fault);
         assert_eq!(world.slack.post("C0PROD", &pending()).await, Err(wanted));
+        // Whom Slack sent away asks whether it may come back before it posts again.
+        world.slack.auth_test().await.unwrap();
     }
     assert_eq!(world.fake.messages("C0PROD").len(), 1, "only the call whose answer was lost took effect");
     world.fake.change(|model| model.paced = true);
@@ -95,6 +97,18 @@ async fn a_card_is_not_shown_where_strangers_read_or_nobody_can() {
         assert_eq!(code(&world.slack.post("C0PROD", &pending()).await.unwrap_err()), wanted);
         assert!(world.fake.calls("chat.postMessage").is_empty());
     }
+    // Where the configuration allows it, people of another company may read along; nothing else is lifted.
+    let world = World::start().await;
+    world.fake.set_channel("C0PROD", "is_ext_shared", json!(true));
+    let allowing = world.slack_with(|settings| settings.shared_channels = ["C0PROD".to_owned()].into(), Duration::from_secs(5));
+    allowing.post("C0PROD", &pending()).await.unwrap();
+    // A good answer is used again for some minutes, a refusal never.
+    allowing.post("C0PROD", &pending()).await.unwrap();
+    assert_eq!(world.fake.calls("conversations.info").len(), 1);
+    for _ in 0..2 {
+        assert_eq!(code(&world.slack.post("C0PROD", &pending()).await.unwrap_err()), "channel_is_shared");
+    }
+    assert_eq!(world.fake.calls("conversations.info").len(), 3);
     let world = World::start().await;
     world.fake.set_channel("C0PROD", "is_private", json!(true));
     world.slack.post("C0PROD", &pending()).await.unwrap();

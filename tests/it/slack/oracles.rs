@@ -4,11 +4,13 @@
 use super::world::World;
 use crate::support::slack::SECRET;
 use countersign::chat::slack::callback::SlackInbound;
+use countersign::chat::slack::intake::Intake;
 use countersign::chat::slack::payload::Interaction;
 use countersign::domain::time::Timestamp;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::process::Command;
 
 fn oracles() -> PathBuf {
@@ -75,7 +77,7 @@ async fn what_slacks_signer_signs_comes_in_and_its_framework_reads_the_same_ids(
     let printed = run("slack_signs.py", &[SECRET, "1795174800", file.path().to_str().unwrap()]).await;
     let answers: Vec<Value> = serde_json::from_str(&printed).unwrap();
     assert_eq!(answers.len(), payloads.len());
-    let inbound = SlackInbound::new(&[SECRET.into()], ["T1".to_owned(), "E1".to_owned()], None).unwrap();
+    let inbound = SlackInbound::new(&[SECRET.into()], Arc::new(Intake::new(["T1".to_owned(), "E1".to_owned()]))).unwrap();
     for (payload, answer) in payloads.iter().zip(answers) {
         let mut headers = HeaderMap::new();
         headers.insert("x-slack-signature", answer["signature"].as_str().unwrap().parse().unwrap());

@@ -7,9 +7,10 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use countersign::chat::slack::callback::{Inbound, SlackInbound};
+use countersign::chat::slack::callback::{Received, SlackInbound};
 use countersign::chat::slack::client::{Settings, Slack};
-use countersign::chat::{Account, Tap};
+use countersign::chat::slack::intake::Intake;
+use countersign::chat::{Account, Inbound, Tap};
 use countersign::domain::time::Clock;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -50,7 +51,9 @@ impl World {
         let allowed: BTreeSet<String> = allowed.iter().map(|id| (*id).to_owned()).collect();
         let slack = slack(&fake, allowed.clone(), &|_| {}, Duration::from_secs(5));
         let received = Arc::<Mutex<Vec<Tap>>>::default();
-        let inbound = Arc::new(SlackInbound::new(&[SECRET.into()], allowed, Some("A0APP".to_owned())).unwrap());
+        let intake = Intake::new(allowed);
+        intake.learn("A0APP");
+        let inbound = Arc::new(SlackInbound::new(&[SECRET.into()], Arc::new(intake)).unwrap());
         let edge = Edge { inbound, received: received.clone(), clock: clock.clone(), answer: Arc::default() };
         let answer = edge.answer.clone();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -83,7 +86,13 @@ impl World {
 
 fn slack(fake: &FakeSlack, allowed: BTreeSet<String>, change: &dyn Fn(&mut Settings), timeout: Duration) -> Slack {
     let token = fake.lock().token.clone();
-    let mut settings = Settings { api_url: fake.api_url().parse().unwrap(), bot_token: token.into(), allowed, match_email: false };
+    let mut settings = Settings {
+        api_url: fake.api_url().parse().unwrap(),
+        bot_token: token.into(),
+        allowed,
+        match_email: false,
+        shared_channels: BTreeSet::new(),
+    };
     change(&mut settings);
     Slack::with_timeout(&settings, timeout).unwrap()
 }
@@ -91,7 +100,7 @@ fn slack(fake: &FakeSlack, allowed: BTreeSet<String>, change: &dyn Fn(&mut Setti
 async fn receive(State(edge): State<Edge>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
     match edge.inbound.authenticate(&headers, &body, edge.clock.now()) {
         Ok(verified) => {
-            if let Inbound::Tap(tap) = verified.into_inner() {
+            if let Received::In(Inbound::Tap(tap)) = verified.into_inner() {
                 edge.received.lock().unwrap().push(*tap);
             }
             (StatusCode::OK, edge.answer.lock().unwrap().clone())

@@ -6,6 +6,7 @@ use super::db::TestDatabase;
 use super::slack::{FakeSlack, SECRET};
 use super::stream::EventStream;
 use countersign::app::{self, Running, Surroundings};
+use countersign::chat::slack::socket::Timing;
 use countersign::config::clients::{Client, Scope};
 use countersign::config::webhooks::WebhookSecret;
 use countersign::config::{Config, KeySource, api_key};
@@ -149,6 +150,12 @@ pub(crate) struct Options {
     pub(crate) policy_by_api: bool,
     /// Workspaces and organisations whose people may decide.
     pub(crate) team_ids: Vec<String>,
+    /// The signing secret before the present one.
+    pub(crate) previous_secret: Option<String>,
+    /// How often Slack is asked about our installation.
+    pub(crate) look_every: Option<Duration>,
+    /// Over Socket Mode instead of HTTP, at this pace.
+    pub(crate) socket: Option<Timing>,
     /// How long a stream is silent before it says that it is alive.
     pub(crate) ping: Duration,
     /// Key files by name; without them new keys are made.
@@ -167,6 +174,9 @@ impl Default for Options {
             slack: true,
             policy_by_api: false,
             team_ids: vec![TEAM.to_owned()],
+            previous_secret: None,
+            look_every: None,
+            socket: None,
             ping: countersign::http::events::PING,
             keys: Vec::new(),
             public_url: None,
@@ -212,6 +222,9 @@ impl TestApp {
                 model.add_user(&format!("U0{}", name.to_uppercase()), &format!("{name}@example.com"));
             }
         });
+        if options.socket.is_some() {
+            slack.socket_mode().await.unwrap();
+        }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let config = config(&database, files.path(), &url, &slack, &options);
@@ -223,6 +236,10 @@ impl TestApp {
         };
         let mut built = app::build(&config, around).await.unwrap_or_else(|error| panic!("the server does not start: {error}"));
         built.parts.ping = options.ping;
+        built.look_every = options.look_every.unwrap_or(built.look_every);
+        if let (Some(socket), Some(timing)) = (&mut built.socket, options.socket) {
+            socket.timing = timing;
+        }
         let running = app::start(built, listener, None);
         slack.app_is_at(&url);
         let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -351,6 +368,11 @@ fn config(database: &TestDatabase, files: &Path, url: &str, slack: &FakeSlack, o
         let mut section =
             countersign::config::slack::Slack::new(SecretString::from(SECRET), SecretString::from("xoxb-fake-token")).unwrap();
         section.team_ids.clone_from(&options.team_ids);
+        section.signing_secrets.extend(options.previous_secret.iter().map(|secret| SecretString::from(secret.as_str())));
+        if options.socket.is_some() {
+            section.mode = countersign::config::slack::Mode::Socket;
+            section.app_token = Some(SecretString::from("xapp-fake-token"));
+        }
         section.api_url = slack.api_url().parse().unwrap();
         config.slack = Some(section);
     }

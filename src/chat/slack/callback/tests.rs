@@ -9,7 +9,11 @@ const NOW: Timestamp = Timestamp::from_millis(1_795_174_800_000);
 const ABOUT: &str = "req_01M7WC36M0EQ1SX39VF90F5HJH:9f2c41d7a0bef7c0e353bbeb423b00a221a73740bef3f4d8cb73a1ef61262ddc";
 
 fn inbound(allowed: &[&str], app_id: Option<&str>) -> SlackInbound {
-    SlackInbound::new(&[SecretString::from("s3cret")], allowed.iter().map(|id| (*id).to_owned()), app_id.map(str::to_owned)).unwrap()
+    let intake = Intake::new(allowed.iter().map(|id| (*id).to_owned()));
+    if let Some(app_id) = app_id {
+        intake.learn(app_id);
+    }
+    SlackInbound::new(&[SecretString::from("s3cret")], Arc::new(intake)).unwrap()
 }
 
 fn signed(body: &[u8]) -> HeaderMap {
@@ -36,14 +40,14 @@ fn payload() -> Value {
     })
 }
 
-fn ask(inbound: &SlackInbound, body: &[u8]) -> Result<Inbound, Rejection> {
+fn ask(inbound: &SlackInbound, body: &[u8]) -> Result<Received, Rejection> {
     inbound.authenticate(&signed(body), body, NOW).map(Verified::into_inner)
 }
 
 #[test]
 fn a_signed_tap_of_a_configured_workspace_comes_through() {
     let inbound = inbound(&["T1"], Some("A1"));
-    assert!(matches!(ask(&inbound, &form(&payload())), Ok(Inbound::Tap(tap)) if tap.account.user_id == "U0BOB"));
+    assert!(matches!(ask(&inbound, &form(&payload())), Ok(Received::In(Inbound::Tap(tap))) if tap.account.user_id == "U0BOB"));
 }
 
 #[test]
@@ -68,13 +72,16 @@ fn slacks_own_checks_are_answered() {
     let inbound = inbound(&["T1"], None);
     assert_eq!(
         ask(&inbound, br#"{"token":"x","type":"url_verification","challenge":"3eZb\u00fc"}"#),
-        Ok(Inbound::Challenge("3eZbü".to_owned()))
+        Ok(Received::Challenge("3eZbü".to_owned()))
     );
-    assert_eq!(ask(&inbound, b"ssl_check=1&token=x"), Ok(Inbound::Nothing));
-    assert_eq!(ask(&inbound, br#"{"type":"event_callback","team_id":"T1","event":{"type":"app_home_opened"}}"#), Ok(Inbound::Nothing));
+    assert_eq!(ask(&inbound, b"ssl_check=1&token=x"), Ok(Received::In(Inbound::Nothing)));
+    assert_eq!(
+        ask(&inbound, br#"{"type":"event_callback","team_id":"T1","event":{"type":"app_home_opened"}}"#),
+        Ok(Received::In(Inbound::Nothing))
+    );
     let mut closed = payload();
     closed["type"] = json!("view_closed");
-    assert_eq!(ask(&inbound, &form(&closed)), Ok(Inbound::Nothing));
+    assert_eq!(ask(&inbound, &form(&closed)), Ok(Received::In(Inbound::Nothing)));
 }
 
 #[test]
@@ -119,14 +126,4 @@ fn what_cannot_be_read_is_malformed_and_never_a_panic() {
     let mut other = payload();
     other["actions"][0]["action_id"] = json!("another.app");
     assert_eq!(ask(&inbound, &form(&other)).unwrap_err(), Rejection::Malformed(PayloadError::UnknownAction));
-}
-
-#[test]
-fn strangers_fill_no_log() {
-    let quiet = Quiet::default();
-    let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
-    assert_eq!(quiet.permit(at(100)), Some(0));
-    assert_eq!(quiet.permit(at(101)), None);
-    assert_eq!(quiet.permit(at(159)), None);
-    assert_eq!(quiet.permit(at(160)), Some(2));
 }

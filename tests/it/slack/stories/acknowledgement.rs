@@ -31,7 +31,7 @@ fn many_reviewers() -> String {
 }
 
 /// Makes every insert into the table of taps fail, or lets it succeed again.
-async fn taps_are_refused(app: &TestApp, refused: bool) {
+pub(super) async fn taps_are_refused(app: &TestApp, refused: bool) {
     let sql = match (app.database.is_postgres(), refused) {
         (true, true) => {
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'cannot write'; END $$; \

@@ -8,7 +8,7 @@ use crate::support::slack::model::{Message, View};
 use crate::support::slack::person::{Acknowledged, Filled, Oddity};
 use serde_json::{Value, json};
 
-fn editable() -> Value {
+pub(super) fn editable() -> Value {
     let mut ask = export();
     ask["action"] = json!("dual.export");
     ask["parameters"]["format"] = json!("csv");
@@ -32,7 +32,7 @@ fn told_by(answer: &Acknowledged) -> Value {
 }
 
 /// The dialog of a kind, once it is on top of a person's screen.
-async fn top(app: &TestApp, user: &str, kind: &str) -> View {
+pub(super) async fn top(app: &TestApp, user: &str, kind: &str) -> View {
     app.slack
         .until(&format!("{kind} for {user}"), |model| {
             let view = model.stacks.get(user)?.last().and_then(|id| model.views.get(id))?;
@@ -42,7 +42,7 @@ async fn top(app: &TestApp, user: &str, kind: &str) -> View {
 }
 
 /// The form that a person gets from the card.
-async fn form(app: &TestApp, user: &str, card: &Message) -> View {
+pub(super) async fn form(app: &TestApp, user: &str, card: &Message) -> View {
     app.slack.user(user).taps(card, "cs.edit").await;
     top(app, user, "cs.edit").await
 }

@@ -9,7 +9,9 @@ mod hostile;
 mod lifecycle;
 mod masks;
 mod outbox;
+mod questions;
 mod refusals;
+mod socket;
 mod taps;
 
 use crate::support::app::{ApiClient, CHANNEL, TestApp};

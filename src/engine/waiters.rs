@@ -124,6 +124,12 @@ pub enum Woken {
 }
 
 impl Waiting {
+    /// The server stops.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
     /// Waits for the next hint, or for the server to stop.
     pub async fn woken(&mut self) -> Woken {
         let Some(changes) = &mut self.changes else { return Woken::Closing };

@@ -292,6 +292,13 @@ impl Log {
                 if !piece.is_empty() {
                     return Some((self.line.say(piece), self));
                 }
+                // A long way through events that are nothing for this reader.
+                if self.line.place.is_closing() {
+                    return None;
+                }
+                if self.line.said.elapsed() >= self.line.app.ping {
+                    return Some((self.position(), self));
+                }
             }
             match self.line.rest().await {
                 Rest::Hint => {

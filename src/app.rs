@@ -17,6 +17,7 @@ use crate::domain::ids::ClientId;
 use crate::domain::policy::{Effect, Policy};
 use crate::domain::time::Clock;
 use crate::engine::eligibility::Eligibility;
+use crate::engine::outage::Outages;
 use crate::engine::signer::GrantSigner;
 use crate::engine::taps::Inbox;
 use crate::engine::waiters::Waiters;
@@ -143,6 +144,7 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         },
         active_policy: RwLock::new(Arc::clone(&policy)),
         webhooks: webhooks(config)?,
+        outages: Outages::default(),
         cards: Notify::new(),
         callbacks: Notify::new(),
         taps: Notify::new(),

@@ -23,10 +23,11 @@ pub mod slack;
 pub use crate::domain::card::Posted;
 pub use inbound::{Account, Choice, Command, Inbound, Inbox, NotTaken, Reply, Tap, Trigger};
 
-use crate::directory::Identity;
+use crate::directory::{Identity, Record};
 use crate::domain::card::Card;
 use crate::domain::edit::form::Form;
 use crate::domain::field_error::FieldError;
+use crate::domain::notice::Notice;
 use crate::domain::request::Draft;
 use crate::domain::time::Timestamp;
 use futures::future::BoxFuture;
@@ -93,6 +94,12 @@ pub enum DeliveryError {
         /// The platform's code.
         code: String,
     },
+    /// The platform refuses us altogether: every other call will fail as well, until somebody puts that right.
+    #[error("the platform refuses us: {code}")]
+    Refused {
+        /// The platform's code.
+        code: String,
+    },
     /// The card is no longer there; a new one can be posted.
     #[error("the card was deleted")]
     CardGone,
@@ -103,7 +110,7 @@ impl DeliveryError {
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
-            Self::Retry { code, .. } | Self::Permanent { code } => code,
+            Self::Retry { code, .. } | Self::Permanent { code } | Self::Refused { code } => code,
             Self::CardGone => "message_not_found",
         }
     }
@@ -184,6 +191,21 @@ pub trait ChatPlatform: Send + Sync + fmt::Debug {
 
     /// Draws a card anew where it stands.
     fn update<'a>(&'a self, posted: &'a Posted, card: &'a Card) -> Pending<'a, Result<Posted, DeliveryError>>;
+
+    /// Tells the thread of a card.
+    fn reply<'a>(&'a self, posted: &'a Posted, notice: &'a Notice) -> Pending<'a, Result<(), DeliveryError>>;
+
+    /// Tells one account directly.
+    fn direct<'a>(&'a self, account: &'a str, notice: &'a Notice) -> Pending<'a, Result<Posted, DeliveryError>>;
+
+    /// Draws the older card `older`, which stands in the same conversation as `newer`, so that it only leads there.
+    fn supersede<'a>(&'a self, newer: &'a Posted, older: &'a str, card: &'a Card) -> Pending<'a, Result<(), DeliveryError>>;
+
+    /// The account that the directory ties a person to here by its immutable id; `None` when there is none of a tenant of ours.
+    fn account_of(&self, person: &Record) -> Option<String>;
+
+    /// Whether the platform accepts us at all.
+    fn probe(&self) -> Pending<'_, Result<(), DeliveryError>>;
 
     /// Asks the platform about an account; a good answer may be up to a minute old, a refusal is always fresh.
     fn check_account<'a>(&'a self, account: &'a Account, now: Timestamp) -> Pending<'a, Result<AccountFacts, AccountError>>;

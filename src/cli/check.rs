@@ -239,7 +239,7 @@ pub(super) fn facts(person: &Record) -> DirectoryFacts {
 /// Where a route or rule begins.
 fn place_of<'d>(document: &'d Table, place: &policy::Place) -> Option<&'d Place> {
     match place {
-        policy::Place::Route(name) => match &document.entries.get("routes")?.item.value {
+        policy::Place::Route(name) | policy::Place::Escalation(name) => match &document.entries.get("routes")?.item.value {
             Value::Table(routes) => routes.entries.get(name).map(|entry| &entry.key_place),
             _ => None,
         },

@@ -52,6 +52,10 @@ kinds! {
     RequestCancelled = "request.cancelled",
     /// An approval was taken back before its grant was used.
     RequestRevoked = "request.revoked",
+    /// The people of a request's open seats were reminded.
+    RequestReminded = "request.reminded",
+    /// More people see a request, or may fill its open seats, because nobody decided.
+    RequestEscalated = "request.escalated",
     /// A reviewer changed the parameters.
     RequestEdited = "request.edited",
     /// The caller told how the action ended.

@@ -6,9 +6,9 @@
 use crate::domain::ask::{Allowed, DenyOption, Link};
 use crate::domain::digest::Digest;
 use crate::domain::edit::{self, Change, form::Form};
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{RequestId, ReviewId};
 use crate::domain::mask;
-use crate::domain::request::{DecidedBy, Decision, Grant, GrantReason, OutcomeStatus, Request, State, said};
+use crate::domain::request::{DecidedBy, Decision, Grant, GrantReason, OutcomeStatus, Request, Review, State, said};
 use crate::domain::seats::SeatSpec;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
@@ -84,6 +84,10 @@ pub struct Card {
     pub changes: Vec<Change>,
     /// The seats.
     pub seats: Vec<SeatLine>,
+    /// Those that nobody fills, in words: `1 of security`.
+    pub open_seats: String,
+    /// Groups that may fill open seats since an escalation.
+    pub escalated_to: Vec<String>,
     /// Approvals counted and needed.
     pub granted: u32,
     /// Approvals needed.
@@ -181,7 +185,10 @@ pub enum GrantLine {
     /// Not used in time.
     Lapsed,
     /// Taken back.
-    Revoked,
+    Revoked {
+        /// Why, masked.
+        reason: Option<String>,
+    },
     /// Killed by a freeze.
     Frozen,
 }
@@ -209,8 +216,12 @@ pub struct SeatLine {
 /// A review, as told on the card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReviewLine {
+    /// Its id.
+    pub id: ReviewId,
     /// Name.
     pub name: String,
+    /// The seat that it fills now.
+    pub seat: Option<String>,
     /// What they chose.
     pub decision: Decision,
     /// Their words, masked.
@@ -245,9 +256,12 @@ impl Card {
                 .find(|review| review.person() == person)
                 .map_or_else(|| person.to_string(), |review| review.name.clone())
         };
-        let seats = request
-            .requirements()
-            .seats
+        let specs = request.requirements().open_seats();
+        let seat_of = |review: &Review| {
+            let seat = specs.iter().zip(&filling.filled_by).find(|(_, filled)| review.counts && filled.contains(review.person()));
+            seat.map(|(seat, _)| seat_label(seat))
+        };
+        let seats = specs
             .iter()
             .zip(&filling.filled_by)
             .map(|(seat, filled)| SeatLine {
@@ -260,7 +274,9 @@ impl Card {
             .reviews()
             .iter()
             .map(|review| ReviewLine {
+                id: review.id.clone(),
                 name: review.name.clone(),
+                seat: seat_of(review),
                 decision: review.decision,
                 comment: review.comment.as_deref().map(|comment| masking.text(comment)),
                 counts: review.counts,
@@ -297,6 +313,8 @@ impl Card {
             parameters: pretty(&shown.value),
             changes,
             seats,
+            open_seats: request.requirements().describe_open_seats(&request.candidates()),
+            escalated_to: request.requirements().escalated_to(),
             granted: filling.granted,
             required: filling.required,
             eligible: around.eligible,
@@ -330,7 +348,7 @@ impl Card {
         match &self.phase {
             Phase::Pending => "Approval needed",
             Phase::Approved { grant: GrantLine::Lapsed, .. } => "Lapsed",
-            Phase::Approved { grant: GrantLine::Revoked, .. } => "Revoked",
+            Phase::Approved { grant: GrantLine::Revoked { .. }, .. } => "Revoked",
             Phase::Approved { grant: GrantLine::Frozen, .. } => "Frozen",
             Phase::Approved { .. } => "Approved",
             Phase::Denied { .. } => "Denied",
@@ -382,7 +400,7 @@ impl Masking {
 fn seat_label(seat: &SeatSpec) -> String {
     match seat {
         SeatSpec::Group { group, .. } => group.clone(),
-        SeatSpec::Any { any, .. } => any.join(" or "),
+        SeatSpec::Any { any, person, .. } => person.iter().chain(any).map(String::as_str).collect::<Vec<_>>().join(" or "),
         SeatSpec::Person { person } => person.clone(),
     }
 }
@@ -425,7 +443,12 @@ fn phase(
             valid_until: approval.valid_until,
             grant: match (request.grant_reason(now, around.void_before), &approval.grant) {
                 (Some(GrantReason::Redeemed), Grant::Redeemed { at, .. }) => GrantLine::Redeemed { at: *at },
-                (Some(GrantReason::Redeemed | GrantReason::Revoked), _) => GrantLine::Revoked,
+                (Some(GrantReason::Redeemed | GrantReason::Revoked), grant) => GrantLine::Revoked {
+                    reason: match grant {
+                        Grant::Revoked { reason, .. } => reason.as_deref().map(|reason| masking.text(reason)),
+                        Grant::Unminted | Grant::Minted(_) | Grant::Redeemed { .. } => None,
+                    },
+                },
                 (Some(GrantReason::Lapsed), _) => GrantLine::Lapsed,
                 (Some(GrantReason::Frozen), _) => GrantLine::Frozen,
                 (None, _) => GrantLine::Open,

@@ -14,6 +14,7 @@ pub mod field_error;
 pub mod ids;
 pub mod json;
 pub mod mask;
+pub mod notice;
 pub mod person;
 pub mod policy;
 pub mod reader;

@@ -153,8 +153,8 @@ impl VerifiedReviewer {
         let is_owner = circumstances.owner.as_ref().is_some_and(|owner| owner.id == person.id);
         let is_behalf = is_on_behalf_of(request, person);
         // A seat that only the edited parameters would add makes nobody a reviewer of the request as it stands.
-        let could_fill = seats::can_fill_any(&requirements.seats, &candidate)
-            && (decision != Decision::Edit || seats::can_fill_any(&request.requirements().seats, &candidate));
+        let could_fill = seats::can_fill_any(&requirements.open_seats(), &candidate)
+            && (decision != Decision::Edit || seats::can_fill_any(&request.requirements().open_seats(), &candidate));
         let standing = if could_fill && !is_owner && !is_behalf {
             Standing::Seat(relied_groups(requirements, &candidate))
         } else if is_behalf {
@@ -171,7 +171,7 @@ impl VerifiedReviewer {
                 may_approve(person, requirements, circumstances, facts, &standing)?;
                 // An edit voids the earlier approvals, so every seat is open for it.
                 let seated = if decision == Decision::Edit { Vec::new() } else { others(request, &person.id) };
-                if !seats::can_fill_open(&requirements.seats, &seated, &candidate) {
+                if !seats::can_fill_open(&requirements.open_seats(), &seated, &candidate) {
                     return Err(Ineligible::SeatTaken(requirements.describe_open_seats(&seated)));
                 }
             }
@@ -244,7 +244,7 @@ pub fn still_approves(
         return Err(Ineligible::NotHuman.code());
     }
     let candidate = person.candidate();
-    if !seats::can_fill_any(&requirements.seats, &candidate) {
+    if !seats::can_fill_any(&requirements.open_seats(), &candidate) {
         return Err("not_eligible");
     }
     let is_owner = circumstances.owner.as_ref().is_some_and(|owner| owner.id == person.id);
@@ -299,5 +299,5 @@ fn others(request: &Request, person: &PersonId) -> Vec<Candidate> {
 /// The groups of a candidate that any seat asks for; evidence, and the word in the feedback.
 fn relied_groups(requirements: &Requirements, candidate: &Candidate) -> Vec<String> {
     let asked = requirements.seat_groups();
-    candidate.groups.iter().filter(|group| asked.contains(group.as_str())).cloned().collect()
+    candidate.groups.iter().filter(|group| asked.contains(*group)).cloned().collect()
 }

@@ -23,10 +23,13 @@ pub enum SeatSpec {
         #[serde(default = "one")]
         count: u32,
     },
-    /// `count` distinct people, each a member of at least one of the groups.
+    /// `count` distinct people, each a member of at least one of the groups, or the named person.
     Any {
         /// The groups' names.
         any: Vec<String>,
+        /// The person whose seat this was before an escalation opened it; no policy can write that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        person: Option<String>,
         /// How many seats.
         #[serde(default = "one")]
         count: u32,
@@ -55,8 +58,11 @@ impl SeatSpec {
     pub fn admits(&self, candidate: &Candidate) -> bool {
         match self {
             Self::Group { group, .. } => candidate.groups.contains(group),
-            Self::Any { any, .. } => any.iter().any(|group| candidate.groups.contains(group)),
-            Self::Person { person } => candidate.person.as_str() == person || candidate.email.eq_ignore_ascii_case(person),
+            Self::Any { any, person, .. } => {
+                any.iter().any(|group| candidate.groups.contains(group))
+                    || person.as_ref().is_some_and(|person| candidate.is_named_by(person))
+            }
+            Self::Person { person } => candidate.is_named_by(person),
         }
     }
 
@@ -80,6 +86,23 @@ impl SeatSpec {
         }
     }
 
+    /// The same seat, which the people of these groups can fill as well.
+    #[must_use]
+    pub fn open_to(&self, groups: &BTreeSet<String>) -> Self {
+        let (mut any, person, count) = match self {
+            Self::Group { group, count } => (vec![group.clone()], None, *count),
+            Self::Any { any, person, count } => (any.clone(), person.clone(), *count),
+            Self::Person { person } => (Vec::new(), Some(person.clone()), 1),
+        };
+        let before = any.len();
+        for group in groups {
+            if !any.contains(group) {
+                any.push(group.clone());
+            }
+        }
+        if any.len() == before { self.clone() } else { Self::Any { any, person, count } }
+    }
+
     /// The seat with so many places fewer; `None` when none is left.
     pub fn less(&self, filled: u32) -> Option<Self> {
         let left = self.count().checked_sub(filled).filter(|left| *left > 0)?;
@@ -101,7 +124,8 @@ impl fmt::Display for SeatSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Group { group, count } => write!(f, "{count} of {group}"),
-            Self::Any { any, count } => write!(f, "{count} of {}", any.join(" or ")),
+            Self::Any { any, person: None, count } => write!(f, "{count} of {}", any.join(" or ")),
+            Self::Any { any, person: Some(_), count } => write!(f, "{count} of one named person or {}", any.join(" or ")),
             Self::Person { .. } => f.write_str("one named person"),
         }
     }
@@ -126,6 +150,13 @@ pub struct Candidate {
     pub email: String,
     /// Every group they belong to.
     pub groups: BTreeSet<String>,
+}
+
+impl Candidate {
+    /// Whether a text of a policy (`per_…` or an e-mail address) names this person.
+    fn is_named_by(&self, text: &str) -> bool {
+        self.person.as_str() == text || self.email.eq_ignore_ascii_case(text)
+    }
 }
 
 /// Who fills which seats.

@@ -87,6 +87,7 @@ impl Engine {
         let people = self.directory.people(self.clock.now()).await.ok()?;
         let owner = self.store.client(&request.asked().client.id).await.ok().flatten().and_then(|client| client.owner);
         let behalf = request.asked().on_behalf_of.as_ref();
+        let open = request.requirements().open_seats();
         let mut count = 0;
         for record in people {
             if !record.active || !record.is_human() {
@@ -100,7 +101,7 @@ impl Engine {
             }
             let id = self.pseudonym(&record).await.ok()?;
             let candidate = seats::Candidate { person: id, email: record.email, groups: record.groups };
-            if seats::can_fill_any(&request.requirements().seats, &candidate) {
+            if seats::can_fill_any(&open, &candidate) {
                 count += 1;
             }
         }

@@ -73,7 +73,7 @@ impl Engine {
                 || owner.is_some_and(|owner| person.is_named_by(owner))
                 || request.asked().on_behalf_of.as_ref().is_some_and(|behalf| behalf.id == person.id)
                 || request.reviews().iter().any(|review| *review.person() == person.id)
-                || seats::can_fill_any(&request.requirements().seats, &person.candidate()))
+                || seats::can_fill_any(&request.requirements().open_seats(), &person.candidate()))
     }
 
     /// The person is in one of the admin groups. An empty list means nobody.
@@ -210,7 +210,7 @@ impl Engine {
             && !excluded
             && !request.status().is_terminal()
             && self.clock.now() < request.expires_at()
-            && seats::can_fill_open(&request.requirements().seats, &seated, &person.candidate()))
+            && seats::can_fill_open(&request.requirements().open_seats(), &seated, &person.candidate()))
     }
 
     /// Where the cards of a request are. A request that asked nobody has none.

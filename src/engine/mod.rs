@@ -1,5 +1,5 @@
-//! Owns the use cases, one file each, named by what is done: open, review, grants, end, follow, view, deliver,
-//! callbacks, taps.
+//! Owns the use cases, one file each, named by what is done: open, review, grants, end, escalate, follow, view, deliver,
+//! tell, callbacks, taps.
 //!
 //! Never knows axum or a chat platform's JSON, and never writes a request but through `Store::commit` of a `Transition`.
 //!
@@ -13,17 +13,20 @@ pub mod deliver;
 pub mod dialogs;
 pub mod eligibility;
 pub mod end;
+pub mod escalate;
 pub mod failure;
 pub mod feed;
 pub mod follow;
 pub mod grants;
 mod inbox;
 pub mod open;
+pub mod outage;
 mod overview;
 pub mod people;
 pub mod review;
 pub mod signer;
 pub mod taps;
+pub mod tell;
 pub mod view;
 pub mod waiters;
 pub mod worker;
@@ -40,6 +43,7 @@ use crate::runtime::Random;
 use crate::store::{Commit, CommitError, Store};
 use crate::webhook::Webhooks;
 use eligibility::Eligibility;
+use outage::Outages;
 use signer::GrantSigner;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -85,7 +89,9 @@ pub struct Engine {
     pub settings: Settings,
     /// The active policy.
     pub active_policy: RwLock<Arc<Policy>>,
-    /// Rings when a card must be posted or redrawn.
+    /// Platforms that refuse us.
+    pub outages: Outages,
+    /// Rings when something is to be sent.
     pub cards: Notify,
     /// Rings when a caller must be told.
     pub callbacks: Notify,

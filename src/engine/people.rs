@@ -16,6 +16,15 @@ impl Engine {
     /// # Errors
     /// `DirectoryUnavailable` when it has no answer at all.
     pub async fn present(&self, identity: &Identity) -> Result<Option<Person>, Failure> {
+        let Some((record, proof)) = self.answer(identity).await? else { return Ok(None) };
+        self.person_of(record, proof).await.map(Some)
+    }
+
+    /// The directory's own record of somebody, now.
+    ///
+    /// # Errors
+    /// `DirectoryUnavailable` when it has no answer at all.
+    pub(super) async fn answer(&self, identity: &Identity) -> Result<Option<(Record, Proof)>, Failure> {
         let known = match identity {
             // A pseudonym is ours: the directory knows the person by its own key.
             Identity::Person(id) => self.store.person(id).await?.map(|known| Identity::Key(known.key)),
@@ -26,10 +35,17 @@ impl Engine {
             tracing::warn!(error = %error, "the directory did not answer");
             Failure::DirectoryUnavailable
         })?;
-        let Some(record) = answer.record else { return Ok(None) };
-        let id = self.pseudonym(&record).await?;
         let proof = Proof { source: answer.source.to_owned(), as_of: answer.as_of, fresh: answer.fresh };
-        Ok(Some(person(id, record, proof)))
+        Ok(answer.record.map(|record| (record, proof)))
+    }
+
+    /// A record as the rules see it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn person_of(&self, record: Record, proof: Proof) -> Result<Person, Failure> {
+        let id = self.pseudonym(&record).await?;
+        Ok(person(id, record, proof))
     }
 
     /// The person's pseudonym, made at first sight.

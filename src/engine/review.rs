@@ -5,11 +5,11 @@
 
 use super::caller::Client;
 use super::{Engine, Failure};
-use crate::directory::Identity;
+use crate::directory::{Identity, Record};
 use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::digest::Digest;
 use crate::domain::ids::{PersonId, RequestId, ReviewId};
-use crate::domain::person::{Person, Via};
+use crate::domain::person::{Person, Proof, Via};
 use crate::domain::policy::{self, Evaluation, Facts, History, PersonFacts, Policy};
 use crate::domain::request::{Act, Decision, Event, Recheck, Refused, Request, State, Transition};
 use crate::domain::reviewer::{self, Circumstances, VerifiedReviewer};
@@ -224,6 +224,35 @@ impl Engine {
     pub async fn present_again(&self, id: &PersonId) -> Result<Option<Person>, Failure> {
         let Some(known) = self.store.person(id).await? else { return Ok(None) };
         self.present(&Identity::Key(known.key)).await
+    }
+
+    /// The people of the directory who could approve the request now; nobody when it does not answer. It says whom to call, and lets
+    /// nobody decide: each is asked about again at their tap.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn who_may_approve(&self, request: &Request) -> Result<Vec<Record>, Failure> {
+        let now = self.clock.now();
+        let Ok(people) = self.directory.people(now).await else {
+            tracing::warn!(request.id = %request.id(), "the directory does not say who can decide; nobody is called by name");
+            return Ok(Vec::new());
+        };
+        let (circumstances, client) = self.circumstances(request).await?;
+        let owner = client.and_then(|client: Client| client.owner);
+        let behalf = self.behalf_person(request).await?;
+        let history = self.history(&request.asked().client.id, &request.asked().ask.action).await?;
+        let facts = facts(request, request.parameters(), owner.as_deref(), behalf.as_ref(), history, now);
+        let requirements = request.requirements();
+        let mut able = Vec::new();
+        for record in people {
+            // A directory answers with everybody only while it is fresh.
+            let proof = Proof { source: "people".to_owned(), as_of: now, fresh: true };
+            let person = self.person_of(record.clone(), proof).await?;
+            if VerifiedReviewer::verify(request, &person, Decision::Approve, requirements, &circumstances, &facts, Via::Api).is_ok() {
+                able.push(record);
+            }
+        }
+        Ok(able)
     }
 
     async fn recheck(

@@ -110,6 +110,7 @@ impl Engine {
             return Ok(self.store.finish_tap(&stored.id, "unreadable", self.clock.now()).await?);
         };
         let tap = &tap;
+        self.notice_older_card(&*platform, tap).await?;
         let decision = decision_of(&tap.choice);
         let checked = platform.check_account(&tap.account, self.clock.now()).await;
         // Judged after the wait for the platform, which may have been what took so long.
@@ -159,6 +160,15 @@ impl Engine {
             _ => {}
         }
         Ok(wish)
+    }
+
+    /// The card that was tapped may be one whose posting got no answer, so that another one was posted: it is marked so.
+    async fn notice_older_card(&self, platform: &dyn ChatPlatform, tap: &Tap) -> Result<(), Failure> {
+        let (Some(channel), Some(ts)) = (&tap.reply.channel, &tap.reply.message_ts) else { return Ok(()) };
+        if self.store.older_card(&tap.request, platform.id(), channel, ts, self.clock.now()).await? {
+            self.cards.notify_one();
+        }
+        Ok(())
     }
 
     async fn later(&self, stored: &StoredTap, tap: &Tap, why: &(dyn std::error::Error + Sync)) -> Result<(), Failure> {

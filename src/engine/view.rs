@@ -326,7 +326,7 @@ fn approval(request: &Request, eligible: Option<u32>) -> ApprovalView {
     let filling = request.filling();
     let seats = request
         .requirements()
-        .seats
+        .open_seats()
         .iter()
         .zip(&filling.filled_by)
         .map(|(seat, filled)| {

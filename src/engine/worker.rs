@@ -1,4 +1,5 @@
-//! Owns the background: expiry, taps, deliveries, callbacks, counted refusals, signed heads, and waking callers.
+//! Owns the background: expiry, reminders and escalations, taps, deliveries, callbacks, counted refusals, signed heads, and waking
+//! callers.
 //!
 //! Never holds work in memory: every loop asks the database what is due, and the bell only makes it ask sooner. Each step
 //! can be run once by a test; the loops add nothing but repetition.
@@ -6,6 +7,8 @@
 use super::{Engine, Failure, callbacks, taps};
 use crate::domain::ids::EventId;
 use crate::store::Changed;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
@@ -43,16 +46,21 @@ impl Workers {
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), HEAD_EVERY, None, "head", async |engine| engine.sign_head().await));
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), PRUNE_EVERY, None, "prune", async |engine| engine.prune().await));
         tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, None, "eligibility", async |engine| engine.count_eligible().await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, None, "escalation", async |engine| engine.escalate_due().await));
+        tasks.spawn(repeat(Arc::clone(engine), stop.subscribe(), TICK, None, "outages", async |engine| engine.probe_platforms().await));
+        let taken_up = watch::Sender::new(false);
+        let ready = |work| after(taken_up.subscribe(), stop.subscribe(), work);
         let taps = Kind { name: "taps", most: taps::BATCH, bell: |engine| &engine.taps, patience: Duration::MAX };
         let worker = format!("{name}-taps");
-        tasks.spawn(finish_each(
+        let finish_taps = finish_each(
             Arc::clone(engine),
             stop.subscribe(),
             taps,
             engine.inbox.open(&worker),
             async move |engine: &Engine, room| engine.claim_taps(&worker, room).await,
             |engine, tap| async move { engine.finish(&tap).await },
-        ));
+        );
+        tasks.spawn(ready(finish_taps.boxed()));
         let callbacks =
             Kind { name: "callbacks", most: callbacks::AT_ONCE, bell: |engine| &engine.callbacks, patience: Duration::from_secs(3) };
         let worker = format!("{name}-callbacks");
@@ -66,15 +74,13 @@ impl Workers {
         ));
         for number in 0..DELIVERERS {
             let worker = format!("{name}-{number}");
-            tasks.spawn(repeat(
-                Arc::clone(engine),
-                stop.subscribe(),
-                TICK,
-                Some(|engine| &engine.cards),
-                "deliveries",
-                async move |engine| engine.deliver_due(&worker).await,
-            ));
+            let deliver =
+                repeat(Arc::clone(engine), stop.subscribe(), TICK, Some(|engine| &engine.cards), "deliveries", async move |engine| {
+                    engine.deliver_due(&worker).await
+                });
+            tasks.spawn(ready(deliver.boxed()));
         }
+        tasks.spawn(take_up(Arc::clone(engine), stop.subscribe(), taken_up));
         Self { tasks, stop }
     }
 
@@ -82,6 +88,33 @@ impl Workers {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Before anything is taken in hand, what an earlier process left is.
+async fn take_up(engine: Arc<Engine>, mut stop: watch::Receiver<bool>, done: watch::Sender<bool>) {
+    while !*stop.borrow() {
+        match engine.take_up().await {
+            Ok(()) => {
+                done.send_replace(true);
+                return;
+            }
+            Err(error) => tracing::error!(worker = "take up", code = error.code(), "a background step failed; trying again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+async fn after(mut ready: watch::Receiver<bool>, mut stop: watch::Receiver<bool>, work: BoxFuture<'static, ()>) {
+    let ready = tokio::select! {
+        ready = ready.wait_for(|ready| *ready) => ready.is_ok(),
+        _ = stop.wait_for(|stop| *stop) => false,
+    };
+    if ready {
+        work.await;
     }
 }
 

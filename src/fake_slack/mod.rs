@@ -44,6 +44,8 @@ pub enum Fault {
     Error(&'static str),
     /// The call takes effect, but its answer is a 502: whoever called cannot know.
     LostAnswer,
+    /// The connection ends before an answer; the call takes no effect.
+    Cut,
 }
 
 /// Calls that wait until they are let go.
@@ -84,6 +86,7 @@ struct Inner {
     page: Option<String>,
     calls: Mutex<Vec<Call>>,
     faults: Mutex<BTreeMap<String, VecDeque<Fault>>>,
+    outage: Mutex<Option<Fault>>,
     gates: Mutex<BTreeMap<String, Gate>>,
     origin: String,
     app: Mutex<Option<String>>,
@@ -124,6 +127,7 @@ impl FakeSlack {
             page,
             calls: Mutex::default(),
             faults: Mutex::default(),
+            outage: Mutex::default(),
             gates: Mutex::default(),
             origin,
             app: Mutex::default(),
@@ -193,6 +197,11 @@ impl FakeSlack {
             // The sender is ours, so the wait ends only with a change.
             let _ = changes.changed().await;
         }
+    }
+
+    /// Every call meets this fault from now on; `None` ends that.
+    pub fn all_fail(&self, fault: Option<Fault>) {
+        *lock(&self.0.outage) = fault;
     }
 
     /// The next call of a method meets this fault; several are met in order.
@@ -326,7 +335,8 @@ impl FakeSlack {
     }
 
     fn fault(&self, method: &str) -> Option<Fault> {
-        lock(&self.0.faults).get_mut(method).and_then(VecDeque::pop_front)
+        let own = lock(&self.0.faults).get_mut(method).and_then(VecDeque::pop_front);
+        own.or_else(|| lock(&self.0.outage).clone())
     }
 }
 
@@ -365,6 +375,7 @@ async fn serve_method(
         Some(Fault::RateLimited(seconds)) => return limited(seconds),
         Some(Fault::Status(status)) => return (code(status), "<html>busy</html>").into_response(),
         Some(Fault::Error(code)) => return answer(200, &json!({"ok": false, "error": code})),
+        Some(Fault::Cut) => return cut(),
         Some(Fault::LostAnswer) | None => {}
     }
     let now = slack.now();
@@ -422,6 +433,12 @@ fn fill(args: &mut Map<String, Value>, form: &[u8]) {
 fn answer(status: u16, body: &Value) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
     (code(status), headers, body.to_string()).into_response()
+}
+
+/// An answer that breaks off before it began.
+fn cut() -> Response {
+    let broken = futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut")) });
+    Response::new(axum::body::Body::from_stream(broken))
 }
 
 fn limited(seconds: u64) -> Response {

@@ -31,6 +31,9 @@ pub async fn ready(State(app): State<App>) -> Response {
     if !directory.fresh {
         degraded.insert("directory".to_owned(), Value::from(format!("{} cannot be asked: approvals are refused", directory.source)));
     }
+    for (platform, code) in engine.outages.all() {
+        degraded.insert(platform, Value::from(format!("refuses this app ({code}): nothing is sent until it accepts it again")));
+    }
     for platform in &engine.platforms {
         if let Some(trouble) = platform.trouble() {
             degraded.insert(platform.id().to_owned(), Value::from(trouble));

@@ -193,6 +193,7 @@ fn refused_status(refused: &Refused) -> StatusCode {
         | Refused::SameReview(_)
         | Refused::RecheckNeeded(_)
         | Refused::Stale
+        | Refused::NothingDue
         | Refused::NotApproved
         | Refused::NoGrant(GrantReason::Redeemed)
         | Refused::OutcomeReported => StatusCode::CONFLICT,

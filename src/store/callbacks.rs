@@ -59,7 +59,10 @@ impl Store {
     /// Takes callbacks that are due and that nobody is at, for `lease`; first tries before repeats, so that receivers that are
     /// away hold up nobody else.
     pub async fn claim_callbacks(&self, now: Timestamp, limit: u32, lease: Duration, worker: &str) -> Result<Vec<Callback>, StoreError> {
-        match self.submit(Work::ClaimCallbacks(Claim { now, limit, lease_until: now.plus(lease), owner: worker.to_owned() })).await? {
+        match self
+            .submit(Work::ClaimCallbacks(Claim { now, limit, lease_until: now.plus(lease), owner: worker.to_owned(), except: Vec::new() }))
+            .await?
+        {
             Answer::Callbacks(callbacks) => Ok(callbacks),
             _ => Err(StoreError::MISMATCH),
         }

@@ -37,7 +37,7 @@ pub use audit::{AuditFilter, AuditRow, RawEvent};
 pub use callbacks::Callback;
 pub use changes::{Changed, Changes};
 pub use clients::ConfiguredClient;
-pub use deliveries::{Delivery, DeliveryId, DeliveryLine, OutboxState};
+pub use deliveries::{Delivery, DeliveryId, DeliveryKind, DeliveryLine, Instead, Message, MessageId, OutboxState};
 pub use error::{CommitError, StoreError};
 pub use heads::SignedHead;
 pub use people::KnownPerson;

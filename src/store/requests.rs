@@ -3,12 +3,13 @@
 //! Never changes a request otherwise: `Store::commit` is the only write path, and what it writes was decided by
 //! `domain::request`. Columns beside the two documents exist to search and to check; they are taken from the same state.
 
+use super::deliveries::DeliveryKind;
 use super::error::{CommitError, StoreError};
 use super::taps::TapId;
-use super::work::{Answer, CallbackWish, CommitRow, RequestRow, ReviewRow, StoredRequest, Work};
+use super::work::{Answer, CallbackWish, CommitRow, Post, RequestRow, ReviewRow, StoredRequest, Work};
 use super::{Store, read};
 use crate::domain::ids::{ClientId, PersonId, RequestId};
-use crate::domain::policy::{Destination, History};
+use crate::domain::policy::History;
 use crate::domain::request::{Asked, Effect, Live, Request, Status, Transition};
 use crate::domain::time::Timestamp;
 use std::fmt;
@@ -91,6 +92,7 @@ impl Commit {
             tap: tap.map(|tap| tap.row()),
             events,
             posts: Vec::new(),
+            messages: Vec::new(),
             redraw: false,
             redraw_at: None,
             reviews: Vec::new(),
@@ -98,8 +100,16 @@ impl Commit {
         };
         for effect in transition.effects() {
             match effect {
-                Effect::Post(destinations) => row.posts.extend(destinations.iter().map(|destination| match destination {
-                    Destination::Slack { channel } => ("slack".to_owned(), channel.clone()),
+                Effect::Post(destinations) => row.posts.extend(destinations.iter().map(|destination| Post {
+                    kind: DeliveryKind::Card,
+                    platform: destination.platform().to_owned(),
+                    channel: destination.channel().to_owned(),
+                })),
+                Effect::Thread(occasion) => row.messages.push(occasion.clone()),
+                Effect::TellPerson(person) => row.posts.extend(transition.after().platforms().into_iter().map(|platform| Post {
+                    kind: DeliveryKind::Direct,
+                    platform: platform.to_owned(),
+                    channel: person.to_string(),
                 })),
                 Effect::Redraw => row.redraw = true,
                 Effect::RedrawAt(at) => row.redraw_at = Some(at.as_millis()),
@@ -154,6 +164,8 @@ fn request_row(request: &Request, idempotency: Option<Idempotency>) -> Result<Re
         expires_at: request.expires_at().as_millis(),
         decided_at: request.decided().map(|(at, _)| at.as_millis()),
         valid_until: request.approved().map(|approval| approval.valid_until.as_millis()),
+        remind_at: request.remind_at().map(Timestamp::as_millis),
+        escalate_at: request.escalate_at().map(Timestamp::as_millis),
         digest: request.digest().to_string(),
         asked: serde_json::to_string(asked).map_err(|_| unwritable("asked"))?,
         live: serde_json::to_string(request.live()).map_err(|_| unwritable("live"))?,
@@ -249,6 +261,16 @@ impl Store {
     /// Pending requests whose time has run out, the longest ago first.
     pub async fn due_expiries(&self, now: Timestamp, limit: u32) -> Result<Vec<RequestId>, StoreError> {
         read!(self, sql, pool => sql::requests::due(pool, now, limit))?.iter().map(|id| parse_id(id)).collect()
+    }
+
+    /// Pending requests whose people are to be reminded, the longest due first.
+    pub async fn due_reminders(&self, now: Timestamp, limit: u32) -> Result<Vec<RequestId>, StoreError> {
+        read!(self, sql, pool => sql::requests::due_reminders(pool, now, limit))?.iter().map(|id| parse_id(id)).collect()
+    }
+
+    /// Pending requests that are to be escalated, the longest due first.
+    pub async fn due_escalations(&self, now: Timestamp, limit: u32) -> Result<Vec<RequestId>, StoreError> {
+        read!(self, sql, pool => sql::requests::due_escalations(pool, now, limit))?.iter().map(|id| parse_id(id)).collect()
     }
 
     /// When the next pending request runs out of time.

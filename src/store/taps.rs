@@ -119,7 +119,10 @@ impl Store {
 
     /// Takes unfinished taps that are due and that nobody has, for `lease`; oldest first.
     pub async fn claim_taps(&self, now: Timestamp, limit: u32, lease: Duration, worker: &str) -> Result<Vec<StoredTap>, StoreError> {
-        match self.submit(Work::ClaimTaps(Claim { now, limit, lease_until: now.plus(lease), owner: worker.to_owned() })).await? {
+        match self
+            .submit(Work::ClaimTaps(Claim { now, limit, lease_until: now.plus(lease), owner: worker.to_owned(), except: Vec::new() }))
+            .await?
+        {
             Answer::Taps(taps) => Ok(taps),
             _ => Err(StoreError::MISMATCH),
         }

@@ -5,7 +5,7 @@
 
 use super::callbacks::Callback;
 use super::clients::{ConfiguredClient, NewKey};
-use super::deliveries::Delivery;
+use super::deliveries::{Delivery, DeliveryKind};
 use super::error::StoreError;
 use super::heads::SignedHead;
 use super::taps::{NewTap, ReceivedTap, StoredTap};
@@ -13,7 +13,8 @@ use crate::domain::ask::Notice;
 use crate::domain::audit::{Entry, Prepared};
 use crate::domain::card::Posted;
 use crate::domain::client::Client;
-use crate::domain::ids::{ClientId, PersonId};
+use crate::domain::ids::{ClientId, PersonId, RequestId};
+use crate::domain::notice::Occasion;
 use crate::domain::time::Timestamp;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -46,9 +47,25 @@ pub(super) enum Work {
     DeliverySent {
         id: i64,
         posted: Box<Posted>,
+        /// It was posted, not redrawn.
+        is_new: bool,
         version: i64,
         at: Timestamp,
         event: Prepared,
+    },
+    /// A message of a thread was sent, or with an error given up.
+    MessageDone {
+        delivery: i64,
+        message: i64,
+        at: Timestamp,
+        error: Option<String>,
+        event: Option<Prepared>,
+    },
+    /// An older card of a delivery was found.
+    Supersede {
+        delivery: i64,
+        ts: String,
+        at: Timestamp,
     },
     /// Without an error: the card was not tried.
     DeliveryRetry {
@@ -60,11 +77,17 @@ pub(super) enum Work {
         id: i64,
         at: Timestamp,
     },
+    /// Nothing need be sent.
+    DeliverySkipped {
+        id: i64,
+    },
     DeliveryDead {
         id: i64,
         at: Timestamp,
         error: String,
         event: Prepared,
+        /// Posted when no other card of the request can be reached.
+        instead: Option<Instead>,
     },
     ClaimCallbacks(Claim),
     /// What it says from now on, made from that version.
@@ -89,6 +112,13 @@ pub(super) enum Work {
         error: String,
         event: Prepared,
     },
+    /// Dead cards are tried again.
+    Revive {
+        at: Timestamp,
+        created_after: Timestamp,
+    },
+    /// Nobody holds anything any more.
+    ReleaseLeases,
     /// Each with the id it gets when it is new.
     SyncClients {
         configured: Vec<(ConfiguredClient, ClientId)>,
@@ -152,6 +182,8 @@ pub(super) enum Answer {
     Taps(Vec<StoredTap>),
     Deliveries(Vec<Delivery>),
     Callbacks(Vec<Callback>),
+    /// Whether the cards of `DeliveryDead::instead` were put into the queue.
+    Instead(bool),
     Person(PersonId),
 }
 
@@ -166,6 +198,24 @@ pub(super) struct Claim {
     pub(super) lease_until: Timestamp,
     /// Who takes them.
     pub(super) owner: String,
+    /// Platforms whose rows are left alone.
+    pub(super) except: Vec<String>,
+}
+
+/// Cards that take the place of one that cannot be delivered.
+#[derive(Debug)]
+pub(super) struct Instead {
+    pub(super) request: RequestId,
+    pub(super) version: i64,
+    pub(super) cards: Vec<Post>,
+}
+
+/// Something to post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Post {
+    pub(super) kind: DeliveryKind,
+    pub(super) platform: String,
+    pub(super) channel: String,
 }
 
 /// A queued job.
@@ -186,8 +236,9 @@ pub(super) struct CommitRow {
     pub(super) at: i64,
     pub(super) tap: Option<i64>,
     pub(super) events: Vec<Prepared>,
-    /// Platform and channel of each new card.
-    pub(super) posts: Vec<(String, String)>,
+    pub(super) posts: Vec<Post>,
+    /// What the threads of its cards are told.
+    pub(super) messages: Vec<Occasion>,
     pub(super) redraw: bool,
     pub(super) redraw_at: Option<i64>,
     pub(super) reviews: Vec<ReviewRow>,
@@ -222,6 +273,8 @@ pub(super) struct RequestRow {
     pub(super) expires_at: i64,
     pub(super) decided_at: Option<i64>,
     pub(super) valid_until: Option<i64>,
+    pub(super) remind_at: Option<i64>,
+    pub(super) escalate_at: Option<i64>,
     pub(super) digest: String,
     pub(super) asked: String,
     pub(super) live: String,

@@ -7,14 +7,16 @@ use crate::chat::slack::connector::{Connector, ConnectorError, TIMEOUT};
 use crate::chat::slack::edit;
 use crate::chat::slack::installation::Installed;
 use crate::chat::slack::intake::Intake;
+use crate::chat::slack::limits;
 use crate::chat::slack::people::{self, Recent};
 use crate::chat::slack::render::{RenderError, Renderer};
 use crate::chat::slack::socket::Links;
 use crate::chat::{
     Account, AccountError, AccountFacts, ChatPlatform, Choice, DeliveryError, Dialog, Page, Pending, Posted, Reply, Tap, Trigger, Verdict,
 };
-use crate::directory::Identity;
+use crate::directory::{Identity, Record, SlackHome};
 use crate::domain::card::Card;
+use crate::domain::notice::Notice;
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -298,6 +300,26 @@ impl Slack {
         Ok(Posted { rendered_hash: hash, ..posted.clone() })
     }
 
+    /// Posts a message that is no card; `thread` is the card that it belongs to.
+    async fn post_notice(&self, channel: &str, thread: Option<&str>, notice: &Notice) -> Result<Posted, DeliveryError> {
+        let rendered = self.renderer.notice(notice).map_err(|error| undrawable(&error))?;
+        let hash = rendered.hash();
+        let content = SlackMessageContent::new().with_text(rendered.text).with_blocks(rendered.blocks);
+        let request = SlackApiChatPostMessageRequest::new(channel.into(), content)
+            .with_unfurl_links(false)
+            .with_unfurl_media(false)
+            .opt_thread_ts(thread.map(|ts| SlackTs(ts.to_owned())));
+        let answer: PostedAnswer = self.send("chat.postMessage", &request).await?;
+        Ok(Posted { channel: answer.channel, ts: answer.ts, permalink: None, rendered_hash: hash })
+    }
+
+    async fn supersede_card(&self, newer: &Posted, older: &str, card: &Card) -> Result<(), DeliveryError> {
+        let rendered = self.renderer.superseded(card, newer.permalink.as_deref()).map_err(|error| undrawable(&error))?;
+        let content = SlackMessageContent::new().with_text(rendered.text).with_blocks(rendered.blocks);
+        let request = SlackApiChatUpdateRequest::new(newer.channel.as_str().into(), content, SlackTs(older.to_owned()));
+        self.send::<_, PostedAnswer>("chat.update", &request).await.map(|_| ())
+    }
+
     /// A convenience; a card without it is no failure.
     async fn permalink(&self, channel: &str, ts: &str) -> Option<String> {
         let answer = self.get("chat.getPermalink", &[("channel", channel), ("message_ts", ts)]).await.ok()?;
@@ -408,7 +430,9 @@ fn failure(error: &SlackClientError) -> DeliveryError {
     match error {
         SlackClientError::RateLimitError(limit) => DeliveryError::Retry { after: limit.retry_after, code: "ratelimited".to_owned() },
         SlackClientError::ApiError(error) => match error.code.as_str() {
-            "message_not_found" => DeliveryError::CardGone,
+            "message_not_found" | "thread_not_found" => DeliveryError::CardGone,
+            "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired" | "org_login_required"
+            | "ekm_access_denied" => DeliveryError::Refused { code: error.code.clone() },
             "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" | "team_added_to_org" | "accesslimited" => {
                 retry(&error.code)
             }
@@ -444,6 +468,29 @@ impl ChatPlatform for Slack {
 
     fn update<'a>(&'a self, posted: &'a Posted, card: &'a Card) -> Pending<'a, Result<Posted, DeliveryError>> {
         Box::pin(self.update_card(posted, card))
+    }
+
+    fn reply<'a>(&'a self, posted: &'a Posted, notice: &'a Notice) -> Pending<'a, Result<(), DeliveryError>> {
+        Box::pin(async move { self.post_notice(&posted.channel, Some(&posted.ts), notice).await.map(|_| ()) })
+    }
+
+    fn direct<'a>(&'a self, account: &'a str, notice: &'a Notice) -> Pending<'a, Result<Posted, DeliveryError>> {
+        Box::pin(self.post_notice(account, None, notice))
+    }
+
+    fn supersede<'a>(&'a self, newer: &'a Posted, older: &'a str, card: &'a Card) -> Pending<'a, Result<(), DeliveryError>> {
+        Box::pin(self.supersede_card(newer, older, card))
+    }
+
+    fn account_of(&self, person: &Record) -> Option<String> {
+        let ours = person.slack.iter().find(|account| match &account.home {
+            SlackHome::Team(id) | SlackHome::Enterprise(id) => self.allowed.contains(id),
+        })?;
+        limits::is_account(&ours.user_id).then(|| ours.user_id.clone())
+    }
+
+    fn probe(&self) -> Pending<'_, Result<(), DeliveryError>> {
+        Box::pin(async move { self.auth_test().await.map(|_| ()) })
     }
 
     fn check_account<'a>(&'a self, account: &'a Account, now: Timestamp) -> Pending<'a, Result<AccountFacts, AccountError>> {
@@ -598,6 +645,7 @@ mod tests {
             (api("message_not_found"), DeliveryError::CardGone),
             (api("channel_not_found"), permanent("channel_not_found")),
             (api("missing_scope"), permanent("missing_scope")),
+            (api("token_revoked"), DeliveryError::Refused { code: "token_revoked".to_owned() }),
             (api("internal_error"), DeliveryError::Retry { after: None, code: "internal_error".to_owned() }),
             (http(503), DeliveryError::Retry { after: None, code: "http_503".to_owned() }),
             (http(404), permanent("http_404")),

@@ -7,6 +7,7 @@
 use crate::chat::slack::metadata::Reference;
 use crate::domain::card::{Card, GrantLine, Phase, ReviewLine, SeatLine};
 use crate::domain::edit::Change;
+use crate::domain::notice::Notice;
 use crate::domain::request::{Decision, OutcomeStatus};
 use crate::domain::text::{clean, cut, cut_lines, is_invisible, one_line};
 use crate::domain::time::Timestamp;
@@ -47,6 +48,8 @@ pub(super) const DIALOG: [Budget; 2] = [
     },
     Budget { parameters: 0, parameter_lines: 1, resource: 0, resource_lines: 1, paragraph: 1_000, line: 300, items: 20 },
 ];
+/// Longest sentence of a message beside a card.
+const SENTENCE: usize = 600;
 /// One preformatted element holds this many characters.
 const PART: usize = 2_800;
 
@@ -222,6 +225,41 @@ impl Instant {
     }
 }
 
+/// What the template of a message beside a card sees.
+#[derive(Debug, Serialize)]
+pub(super) struct NoticeFace<'a> {
+    id: &'a str,
+    sentence: String,
+    short: String,
+    said: Option<String>,
+    changes: Vec<String>,
+    until: Option<Instant>,
+    mentions: &'a [String],
+    /// The mentions as `text` has them; ids of accounts, which need no escape.
+    callout: String,
+    more_people: usize,
+    card: Option<&'a str>,
+}
+
+impl<'a> NoticeFace<'a> {
+    pub(super) fn of(notice: &'a Notice) -> Self {
+        let budget = CARD[0];
+        let callout = notice.mentions.iter().fold(String::new(), |text, account| text + " <@" + account + ">");
+        Self {
+            id: notice.request.as_str(),
+            sentence: named(cut(&one_line(&notice.sentence), SENTENCE)),
+            short: named(cut(&one_line(&notice.short), SENTENCE)),
+            said: notice.said.as_deref().map(|text| cut(&cut_lines(&clean(text), 20), budget.paragraph)).filter(|text| !text.is_empty()),
+            changes: changes(&notice.changes, budget),
+            until: notice.until.map(Instant::at),
+            mentions: &notice.mentions,
+            callout,
+            more_people: notice.more_people,
+            card: notice.card.as_deref(),
+        }
+    }
+}
+
 /// `Approval needed: db.export on prod/customers (table)`; the target has a line of its own besides.
 fn headline(word: &str, action: &str, target: Option<&str>) -> String {
     let short = format!("{word}: {}", one_line(action));
@@ -373,7 +411,7 @@ fn grant(phase: &Phase) -> (Option<&'static str>, Option<Timestamp>) {
             GrantLine::Open => (Some("open"), Some(*valid_until)),
             GrantLine::Redeemed { at } => (Some("redeemed"), Some(*at)),
             GrantLine::Lapsed => (Some("lapsed"), Some(*valid_until)),
-            GrantLine::Revoked => (Some("revoked"), None),
+            GrantLine::Revoked { .. } => (Some("revoked"), None),
             GrantLine::Frozen => (Some("frozen"), None),
         },
         Phase::Pending | Phase::Denied { .. } | Phase::Expired { .. } | Phase::Cancelled { .. } => (None, None),

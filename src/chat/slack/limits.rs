@@ -3,7 +3,7 @@
 //! Never repairs: the face cuts texts, the templates lay them out, and this is the proof that both did.
 //! Source: docs.slack.dev, Block Kit reference; the total of a message is undocumented and was measured by others at 13 200.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Most blocks of a message.
@@ -22,14 +22,28 @@ const TEXT: usize = 4_000;
 #[error("the rendered JSON breaks a limit: {0}")]
 pub struct Broken(pub &'static str);
 
+/// Who and what a message beside a card may reach: accounts that the directory named, and addresses that Slack gave.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reached<'a> {
+    /// Accounts that may be mentioned.
+    pub accounts: &'a [String],
+    /// The address that may be linked.
+    pub address: Option<&'a str>,
+}
+
+/// Checks a card: `{"text", "blocks"}`. It mentions nobody and links nowhere.
+pub fn card(message: &Value) -> Result<(), Broken> {
+    self::message(message, Reached::default())
+}
+
 /// Checks a message: `{"text", "blocks"}`.
-pub fn message(message: &Value) -> Result<(), Broken> {
+pub fn message(message: &Value, reached: Reached<'_>) -> Result<(), Broken> {
     let text = message.get("text").and_then(Value::as_str).unwrap_or_default();
     at_most(text, TEXT, "text is longer than 4 000")?;
     ensure(!text.is_empty(), "text is empty")?;
     let blocks = message.get("blocks").ok_or(Broken("blocks are missing"))?;
     ensure(blocks.to_string().chars().count() <= MESSAGE_TOTAL, "the blocks are longer than 10 000 in all")?;
-    all(blocks, MESSAGE_BLOCKS)
+    all(blocks, MESSAGE_BLOCKS, reached)
 }
 
 /// Checks a modal.
@@ -42,10 +56,10 @@ pub fn modal(view: &Value) -> Result<(), Broken> {
     let metadata = view.get("private_metadata").and_then(Value::as_str).unwrap_or_default();
     ensure(metadata.len() <= 3_000, "private_metadata is longer than 3 000")?;
     ensure(view.to_string().len() <= MODAL_TOTAL, "the modal is longer than 200 000 bytes")?;
-    all(view.get("blocks").ok_or(Broken("blocks are missing"))?, MODAL_BLOCKS)
+    all(view.get("blocks").ok_or(Broken("blocks are missing"))?, MODAL_BLOCKS, Reached::default())
 }
 
-fn all(blocks: &Value, most: usize) -> Result<(), Broken> {
+fn all(blocks: &Value, most: usize, reached: Reached<'_>) -> Result<(), Broken> {
     let blocks = blocks.as_array().ok_or(Broken("blocks are not a list"))?;
     ensure(!blocks.is_empty() && blocks.len() <= most, "too many blocks, or none")?;
     let mut names = BTreeSet::new();
@@ -80,7 +94,7 @@ fn all(blocks: &Value, most: usize) -> Result<(), Broken> {
             _ => return Err(Broken("a block of a type that is not used here")),
         }
     }
-    texts(&Value::Array(blocks.clone()))
+    texts(&Value::Array(blocks.clone()), reached)
 }
 
 fn interactive<'a>(element: &'a Value, actions: &mut BTreeSet<&'a str>) -> Result<(), Broken> {
@@ -108,8 +122,8 @@ fn interactive<'a>(element: &'a Value, actions: &mut BTreeSet<&'a str>) -> Resul
     }
 }
 
-/// Our own rules for every text, however deep: plain text without emoji, mrkdwn verbatim, no element that reaches people.
-fn texts(value: &Value) -> Result<(), Broken> {
+/// Our own rules for every text, however deep: plain text without emoji, mrkdwn verbatim, no element that reaches people but those it should.
+fn texts(value: &Value, reached: Reached<'_>) -> Result<(), Broken> {
     match value {
         Value::Object(object) => {
             match object.get("type").and_then(Value::as_str) {
@@ -118,17 +132,26 @@ fn texts(value: &Value) -> Result<(), Broken> {
                     ensure(object.get("text").and_then(Value::as_str).is_some_and(|text| !text.is_empty()), "an empty plain_text")?;
                 }
                 Some("mrkdwn") => ensure(object.get("verbatim") == Some(&Value::Bool(true)), "mrkdwn must be verbatim")?,
+                Some("user")
+                    if reached.accounts.iter().any(|account| is_account(account) && object.get("user_id") == Some(&json!(account))) => {}
+                Some("link") if reached.address.is_some_and(|address| object.get("url") == Some(&json!(address))) => {}
                 Some("user" | "usergroup" | "channel" | "broadcast" | "link" | "emoji" | "markdown") => {
                     return Err(Broken("an element that mentions, links or decorates"));
                 }
                 Some("text") => ensure(object.get("text").and_then(Value::as_str).is_some_and(|text| !text.is_empty()), "an empty text")?,
                 _ => {}
             }
-            object.values().try_for_each(texts)
+            object.values().try_for_each(|value| texts(value, reached))
         }
-        Value::Array(items) => items.iter().try_for_each(texts),
+        Value::Array(items) => items.iter().try_for_each(|value| texts(value, reached)),
         _ => Ok(()),
     }
+}
+
+/// An account's id, and nothing that could end the mention it stands in.
+#[must_use]
+pub fn is_account(text: &str) -> bool {
+    text.starts_with(['U', 'W']) && text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 fn string<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -150,10 +173,30 @@ fn ensure(holds: bool, otherwise: &'static str) -> Result<(), Broken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
-    fn card(block: &Value) -> Value {
+    fn with(block: &Value) -> Value {
         json!({"text": "x", "blocks": [block]})
+    }
+
+    #[test]
+    fn a_message_reaches_whom_it_should_and_nobody_else() {
+        let block = |element: &Value| {
+            with(&json!({"type": "rich_text", "block_id": "a", "elements": [{"type": "rich_text_section", "elements": [element]}]}))
+        };
+        let (accounts, address) = (["U1".to_owned(), "U2> <!channel".to_owned()], "https://acme.slack.com/archives/C1/p1");
+        let reached = Reached { accounts: &accounts, address: Some(address) };
+        for good in [json!({"type": "user", "user_id": "U1"}), json!({"type": "link", "url": address, "text": "x"})] {
+            assert_eq!(message(&block(&good), reached), Ok(()));
+            assert!(card(&block(&good)).is_err(), "{good}");
+        }
+        for bad in [
+            json!({"type": "user", "user_id": "U3"}),
+            json!({"type": "user", "user_id": "U2> <!channel"}),
+            json!({"type": "link", "url": "https://evil.example.com", "text": "x"}),
+            json!({"type": "broadcast", "range": "channel"}),
+        ] {
+            assert!(message(&block(&bad), reached).is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -161,7 +204,7 @@ mod tests {
         let plain = |text: &str| json!({"type": "plain_text", "text": text, "emoji": false});
         let button = |text: &str, action: &str| json!({"type": "button", "action_id": action, "value": "v", "text": plain(text)});
         let good = json!({"type": "header", "block_id": "a", "text": plain("x")});
-        assert_eq!(message(&card(&good)), Ok(()));
+        assert_eq!(card(&with(&good)), Ok(()));
         for bad in [
             json!({"type": "header", "block_id": "a", "text": plain(&"x".repeat(151))}),
             json!({"type": "header", "block_id": "a", "text": {"type": "plain_text", "text": "x"}}),
@@ -177,10 +220,10 @@ mod tests {
             json!({"type": "markdown", "block_id": "a", "text": "x"}),
             json!({"type": "rich_text", "block_id": "a", "elements": [{"type": "rich_text_section", "elements": [{"type": "text", "text": "x".repeat(10_000)}]}]}),
         ] {
-            assert!(message(&card(&bad)).is_err(), "{bad}");
+            assert!(card(&with(&bad)).is_err(), "{bad}");
         }
-        assert!(message(&json!({"text": "x", "blocks": [good, good]})).is_err(), "a double block_id");
-        assert!(message(&json!({"text": "", "blocks": [good]})).is_err());
+        assert!(card(&json!({"text": "x", "blocks": [good, good]})).is_err(), "a double block_id");
+        assert!(card(&json!({"text": "", "blocks": [good]})).is_err());
         assert!(modal(&json!({"blocks": [good], "title": plain(&"x".repeat(25))})).is_err());
         assert!(modal(&json!({"blocks": [good], "private_metadata": "x".repeat(3_001)})).is_err());
     }

@@ -1,15 +1,16 @@
-//! Owns the drawing of cards and dialogs: a `Card`'s face, through the templates, into Block Kit.
+//! Owns the drawing of cards, messages beside them and dialogs: a `Card`'s face, through the templates, into Block Kit.
 //!
 //! Never sends anything and never decides. What it returns has been read back through slack-morphism's types with no
 //! field lost, and through the limits; otherwise nothing is returned.
 
 use crate::chat::slack::edit::Inputs;
-use crate::chat::slack::face::{self, Approve, Budget, CARD, DIALOG, Face};
-use crate::chat::slack::limits::{self, Broken};
+use crate::chat::slack::face::{self, Approve, Budget, CARD, DIALOG, Face, NoticeFace};
+use crate::chat::slack::limits::{self, Broken, Reached};
 use crate::chat::slack::metadata::{Metadata, Reference};
 use crate::chat::slack::page;
 use crate::chat::{Confirmation, Page, Reply};
 use crate::domain::card::Card;
+use crate::domain::notice::Notice;
 use crate::domain::text;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value as Values, context};
@@ -72,6 +73,8 @@ const CHANGED_TEMPLATE: &str = "changed.json.j2";
 const EDIT_TEMPLATE: &str = "edit.json.j2";
 const COMMENT_TEMPLATE: &str = "comment.json.j2";
 const PAGE_TEMPLATE: &str = "page.json.j2";
+const NOTICE_TEMPLATE: &str = "notice.json.j2";
+const SUPERSEDED_TEMPLATE: &str = "superseded.json.j2";
 
 impl Renderer {
     /// With the templates of `templates/slack`.
@@ -91,6 +94,8 @@ impl Renderer {
             (EDIT_TEMPLATE, include_str!("../../../templates/slack/edit.json.j2")),
             (COMMENT_TEMPLATE, include_str!("../../../templates/slack/comment.json.j2")),
             (PAGE_TEMPLATE, include_str!("../../../templates/slack/page.json.j2")),
+            (NOTICE_TEMPLATE, include_str!("../../../templates/slack/notice.json.j2")),
+            (SUPERSEDED_TEMPLATE, include_str!("../../../templates/slack/superseded.json.j2")),
         ] {
             templates.add_template(name, source).map_err(|error| RenderError::Template(name, error.to_string()))?;
         }
@@ -121,9 +126,20 @@ impl Renderer {
             () => Approve::Details,
         };
         let value = self.draw(CARD_TEMPLATE, context! { face => Values::from(Serde(&face.offering(approve))) })?;
-        limits::message(&value).map_err(|broken| RenderError::Limit(CARD_TEMPLATE, broken))?;
-        let blocks: Vec<SlackBlock> = typed(CARD_TEMPLATE, &value["blocks"])?;
-        Ok(Rendered { text: value["text"].as_str().unwrap_or_default().to_owned(), blocks, bytes: value.to_string().into_bytes() })
+        rendered(CARD_TEMPLATE, &value, Reached::default())
+    }
+
+    /// A message beside a card.
+    pub fn notice(&self, notice: &Notice) -> Result<Rendered, RenderError> {
+        let value = self.draw(NOTICE_TEMPLATE, context! { notice => Values::from(Serde(&NoticeFace::of(notice))) })?;
+        rendered(NOTICE_TEMPLATE, &value, Reached { accounts: &notice.mentions, address: notice.card.as_deref() })
+    }
+
+    /// An older card, leading to the `newer` one.
+    pub fn superseded(&self, card: &Card, newer: Option<&str>) -> Result<Rendered, RenderError> {
+        let face = Face::of(card, DIALOG[1]);
+        let value = self.draw(SUPERSEDED_TEMPLATE, context! { face => Values::from(Serde(&face)), newer })?;
+        rendered(SUPERSEDED_TEMPLATE, &value, Reached { address: newer, ..Reached::default() })
     }
 
     /// The dialog behind Deny, for the account `opener`.
@@ -221,6 +237,13 @@ impl Renderer {
 /// What a dialog tells that does not show everything.
 fn short(card: &Card) -> Values {
     Values::from(Serde(&Face::of(card, DIALOG[1])))
+}
+
+/// A message as it is sent, once it is within the limits.
+fn rendered(template: &'static str, value: &Value, reached: Reached<'_>) -> Result<Rendered, RenderError> {
+    limits::message(value, reached).map_err(|broken| RenderError::Limit(template, broken))?;
+    let blocks: Vec<SlackBlock> = typed(template, &value["blocks"])?;
+    Ok(Rendered { text: value["text"].as_str().unwrap_or_default().to_owned(), blocks, bytes: value.to_string().into_bytes() })
 }
 
 /// Approval is possible at all: pending, offered by the caller, and its client not frozen.

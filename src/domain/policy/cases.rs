@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::de::{DeTable, DeValue};
 
 const CASE: [&str; 7] = ["name", "request", "client", "on_behalf_of", "history", "now", "expect"];
-const EXPECT: [&str; 13] = [
+const EXPECT: [&str; 15] = [
     "effect",
     "rules",
     "shadow",
@@ -30,6 +30,8 @@ const EXPECT: [&str; 13] = [
     "approval_valid",
     "grant_ttl",
     "masks",
+    "remind_after",
+    "escalate",
 ];
 
 /// One test case.
@@ -153,7 +155,9 @@ fn expectations<'t>(reader: &mut Reader<'t>, table: &DeTable<'t>) -> Option<BTre
 fn expectation(key: &str, value: &Value) -> Option<Value> {
     match key {
         "effect" => Effect::deserialize(value).ok().map(|effect| Value::from(effect.as_str())),
-        "expires_in" | "approval_valid" | "grant_ttl" => value.as_str().and_then(seconds).map(|seconds| Value::from(human(seconds))),
+        "expires_in" | "approval_valid" | "grant_ttl" | "remind_after" => {
+            value.as_str().and_then(seconds).map(|seconds| Value::from(human(seconds)))
+        }
         "masks" => BTreeMap::<String, MaskMode>::deserialize(value).ok().and_then(|masks| serde_json::to_value(masks).ok()),
         "seats" => {
             let seats: Vec<SeatSpec> = Vec::deserialize(value).ok()?;
@@ -162,8 +166,30 @@ fn expectation(key: &str, value: &Value) -> Option<Value> {
         "require" => {
             Vec::<Require>::deserialize(value).ok().map(|all| sorted(all.into_iter().map(|one| Value::from(one.as_str())).collect()))
         }
+        "escalate" => {
+            let all: Vec<Expected> = Vec::deserialize(value).ok()?;
+            let all: Option<Vec<Value>> =
+                all.into_iter().map(|one| Some(escalation(seconds(&one.after)?, &one.slack, &one.groups))).collect();
+            all.map(sorted)
+        }
         _ => Vec::<String>::deserialize(value).ok().map(|all| sorted(all.into_iter().map(Value::from).collect())),
     }
+}
+
+/// An escalation as a case names it: `{ after = "30m", slack = ["C0LEADS"], groups = ["leads"] }`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    after: String,
+    #[serde(default)]
+    slack: Vec<String>,
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+fn escalation(after: u64, slack: &[String], groups: &[String]) -> Value {
+    let texts = |list: &[String]| sorted(list.iter().cloned().map(Value::from).collect());
+    serde_json::json!({"after": human(after), "slack": texts(slack), "groups": texts(groups)})
 }
 
 /// The order of a list is no expectation.
@@ -192,6 +218,20 @@ fn answers(evaluation: &Evaluation) -> BTreeMap<&'static str, Value> {
         ("approval_valid", time(Some(asked.approval_valid))),
         ("grant_ttl", time(asked.grant_ttl)),
         ("masks", evaluation.masks.iter().map(|mask| (mask.path.clone(), Value::from(mask.mode.as_str()))).collect()),
+        ("remind_after", time(asked.remind_after)),
+        (
+            "escalate",
+            sorted(
+                asked
+                    .escalate
+                    .iter()
+                    .map(|one| {
+                        let slack: Vec<String> = one.destinations.iter().map(|Destination::Slack { channel }| channel.clone()).collect();
+                        escalation(one.after, &slack, &one.groups)
+                    })
+                    .collect(),
+            ),
+        ),
     ])
 }
 

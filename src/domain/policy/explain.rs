@@ -4,7 +4,7 @@
 
 use super::evaluate::{Decided, Evaluation, Judgement};
 use super::reader::human;
-use super::requirements::{Destination, Requirements};
+use super::requirements::{Escalation, Requirements};
 use super::{Effect, Mode, Rule};
 use crate::domain::seats::SeatSpec;
 use std::fmt::Write as _;
@@ -59,12 +59,15 @@ impl RuleTrace {
 
 /// What a rule adds to the requirements, one line each.
 fn demands(rule: &Rule) -> Vec<String> {
-    let Requirements { seats, require, reviewer_when, destinations, expires_in, approval_valid, grant_ttl, edit } = &rule.requirements;
+    let Requirements { seats, require, reviewer_when, destinations, expires_in, approval_valid, grant_ttl, edit, remind_after, escalate } =
+        &rule.requirements;
     let mut adds = Vec::new();
     if rule.effect == Effect::Review {
         adds.push(format!("seats: {}", join(seats)));
         adds.extend(reviewer_when.iter().map(|source| format!("reviewer_when: {source}")));
-        adds.extend(destinations.iter().map(|Destination::Slack { channel }| format!("card: slack:{channel}")));
+        adds.extend(destinations.iter().map(|destination| format!("card: {destination}")));
+        adds.extend(remind_after.map(|seconds| format!("remind_after: {}", human(seconds))));
+        adds.extend(escalate.iter().map(escalation));
         adds.push(format!("expires_in: {}", human(*expires_in)));
         adds.push(format!("approval_valid: {}", human(*approval_valid)));
     }
@@ -74,6 +77,18 @@ fn demands(rule: &Rule) -> Vec<String> {
         edit.iter().map(|pointers| format!("edit: {}", if pointers.is_empty() { "nothing".to_owned() } else { pointers.join(", ") })),
     );
     adds
+}
+
+/// `escalate: after 30m, card: slack:C0LEADS, open seats also to security-leads`
+fn escalation(escalation: &Escalation) -> String {
+    let mut text = format!("escalate: after {}", human(escalation.after));
+    for destination in &escalation.destinations {
+        let _ = write!(text, ", card: {destination}");
+    }
+    if !escalation.groups.is_empty() {
+        let _ = write!(text, ", open seats also to {}", escalation.groups.join(", "));
+    }
+    text
 }
 
 fn join(seats: &[SeatSpec]) -> String {
@@ -106,7 +121,12 @@ pub(super) fn sentences(effect: Effect, deciding: &[&str], unsure: &[&str], requ
             let seats = list(&seats.iter().map(String::as_str).collect::<Vec<_>>());
             let by = if by_default { "by default, since no rule matches".to_owned() } else { format!("by {}", rules(deciding)) };
             let needs = if seats.is_empty() { "nobody can approve it".to_owned() } else { format!("it needs {seats}") };
-            format!("Review asked for {by}: {needs}.")
+            let mut text = format!("Review asked for {by}: {needs}.");
+            for Escalation { after, groups, .. } in requirements.escalate.iter().filter(|escalation| !escalation.groups.is_empty()) {
+                let groups = list(&groups.iter().map(String::as_str).collect::<Vec<_>>());
+                let _ = write!(text, " Undecided for {}, {groups} may fill open seats too.", human(*after));
+            }
+            text
         }
     };
     if !unsure.is_empty() {

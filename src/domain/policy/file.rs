@@ -2,6 +2,7 @@
 //!
 //! Never ignores a key: one that is unknown, whose effect is not built, or that does nothing where it stands is a finding.
 
+mod escalate;
 mod masks;
 mod parts;
 
@@ -18,8 +19,8 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 const TOP: [&str; 5] = ["default", "default_route", "routes", "rule", "mask"];
-const ROUTE: [&str; 5] = ["slack", "seats", "expires_in", "approval_valid", "require"];
-const ROUTE_LACKING: [&str; 3] = ["teams", "escalate", "remind_after"];
+const ROUTE: [&str; 7] = ["slack", "seats", "expires_in", "approval_valid", "require", "remind_after", "escalate"];
+const ROUTE_LACKING: [&str; 1] = ["teams"];
 const RULE: [&str; 11] = ["id", "effect", "mode", "match", "when", "route", "seats", "require", "reviewer_when", "edit", "grant"];
 const RULE_LACKING: [&str; 3] = ["step_up", "require_live_directory", "offline_ok"];
 const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
@@ -60,6 +61,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, Vec<Finding>> {
             let route = file.route(table);
             file.routes.insert(name.get_ref().to_string(), route);
         }
+        file.escalations(routes);
     }
     let default = file.default(top);
     let mut rules = Vec::new();
@@ -168,6 +170,10 @@ impl<'t> File<'t> {
             requirements.approval_valid = seconds;
         }
         requirements.require = self.require(table);
+        if let Some(item) = table.get("remind_after") {
+            let seconds = self.reader.duration("remind_after", item, "10s", "30d");
+            requirements.remind_after = seconds.filter(|seconds| self.in_time("remind_after", *seconds, requirements.expires_in, item));
+        }
         Route { requirements, broken }
     }
 

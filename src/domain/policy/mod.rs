@@ -39,7 +39,7 @@ pub use explain::RuleTrace;
 pub use facts::{ClientFacts, Facts, History, PersonFacts};
 pub use glob::glob_matches;
 pub use reader::{Finding, Severity};
-pub use requirements::{DEFAULT_APPROVAL_VALID, DEFAULT_EXPIRES_IN, Destination, Require, Requirements};
+pub use requirements::{DEFAULT_APPROVAL_VALID, DEFAULT_EXPIRES_IN, Destination, Escalation, Require, Requirements};
 pub use satisfiable::{DirectoryFacts, Place, Unsatisfiable, unsatisfiable};
 pub use scenario::Scenario;
 

@@ -4,6 +4,7 @@
 
 use crate::domain::seats::{self, Candidate, SeatSpec};
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// Pending that long, then expired, when no route says otherwise (seconds).
 pub const DEFAULT_EXPIRES_IN: u64 = 3_600;
@@ -55,11 +56,58 @@ pub enum Destination {
     },
 }
 
+impl fmt::Display for Destination {
+    /// `slack:C0123`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.platform(), self.channel())
+    }
+}
+
+impl Destination {
+    /// The chat platform.
+    #[must_use]
+    pub fn platform(&self) -> &'static str {
+        match self {
+            Self::Slack { .. } => "slack",
+        }
+    }
+
+    /// The conversation there.
+    #[must_use]
+    pub fn channel(&self) -> &str {
+        match self {
+            Self::Slack { channel } => channel,
+        }
+    }
+}
+
+/// What happens when nobody decided for a while: more people see the request, and more may fill its open seats.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Escalation {
+    /// Seconds after the request was made.
+    pub after: u64,
+    /// Who gets the card from then on.
+    pub destinations: Vec<Destination>,
+    /// Groups whose people may fill open seats from then on.
+    pub groups: Vec<String>,
+    /// It has happened.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub done: bool,
+}
+
+impl Escalation {
+    /// Whether both are the same line of a policy, happened or not.
+    fn is_same(&self, other: &Self) -> bool {
+        self.after == other.after && self.destinations == other.destinations && self.groups == other.groups
+    }
+}
+
 /// Everything that one request needs in order to be approved.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Requirements {
-    /// The quorum. With no seat at all a request is never approved.
+    /// The quorum as policy asks for it. With no seat at all a request is never approved. Who may fill it now: [`Self::open_seats`].
     pub seats: Vec<SeatSpec>,
     /// What the caller and the approvers must give.
     pub require: BTreeSet<Require>,
@@ -75,6 +123,12 @@ pub struct Requirements {
     pub grant_ttl: Option<u64>,
     /// JSON pointers into `parameters` that a reviewer may change at most; absent: as the caller's `edit_schema` says; empty: nothing.
     pub edit: Option<Vec<String>>,
+    /// The people of open seats are reminded after that many seconds; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind_after: Option<u64>,
+    /// What happens when nobody decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub escalate: Vec<Escalation>,
 }
 
 impl Default for Requirements {
@@ -89,12 +143,15 @@ impl Default for Requirements {
             approval_valid: DEFAULT_APPROVAL_VALID,
             grant_ttl: None,
             edit: None,
+            remind_after: None,
+            escalate: Vec::new(),
         }
     }
 }
 
 impl Requirements {
-    /// What satisfies both: seats by the largest count per place, everything demanded by either, the shortest times, the edits both allow.
+    /// What satisfies both: seats by the largest count per place, everything demanded by either, the shortest times, the edits both
+    /// allow; the earliest reminder and every escalation.
     #[must_use]
     pub fn stricter(&self, other: &Self) -> Self {
         let mut sum = self.clone();
@@ -105,7 +162,47 @@ impl Requirements {
         sum.expires_in = sum.expires_in.min(other.expires_in);
         sum.approval_valid = sum.approval_valid.min(other.approval_valid);
         sum.limit(other.grant_ttl, other.edit.as_deref());
+        sum.remind_after = sum.remind_after.into_iter().chain(other.remind_after).min();
+        for escalation in &other.escalate {
+            match sum.escalate.iter_mut().find(|known| known.is_same(escalation)) {
+                Some(known) => known.done |= escalation.done,
+                None => sum.escalate.push(escalation.clone()),
+            }
+        }
         sum
+    }
+
+    /// The quorum with everybody who may fill it now: an escalation that happened opened each seat to its groups. It adds no seat and lowers no count.
+    #[must_use]
+    pub fn open_seats(&self) -> Vec<SeatSpec> {
+        let groups = self.escalated_to().into_iter().collect();
+        self.seats.iter().map(|seat| seat.open_to(&groups)).collect()
+    }
+
+    /// The groups of the escalations that happened, each once.
+    #[must_use]
+    pub fn escalated_to(&self) -> Vec<String> {
+        let mut groups = Vec::new();
+        for escalation in self.escalate.iter().filter(|escalation| escalation.done) {
+            extend_once(&mut groups, &escalation.groups);
+        }
+        groups
+    }
+
+    /// When the next escalation is due, in seconds after the request was made.
+    #[must_use]
+    pub fn next_escalation(&self) -> Option<u64> {
+        self.escalate.iter().filter(|escalation| !escalation.done).map(|escalation| escalation.after).min()
+    }
+
+    /// Marks every escalation up to that age as happened, and gives those that had not before.
+    pub(in crate::domain) fn escalate_until(&mut self, age: u64) -> Vec<Escalation> {
+        let due = self.escalate.iter_mut().filter(|escalation| !escalation.done && escalation.after <= age);
+        due.map(|escalation| {
+            escalation.done = true;
+            escalation.clone()
+        })
+        .collect()
     }
 
     /// The approver must write a comment.
@@ -114,12 +211,12 @@ impl Requirements {
     }
 
     /// The groups that any seat names.
-    pub fn seat_groups(&self) -> BTreeSet<&str> {
-        self.seats
-            .iter()
+    pub fn seat_groups(&self) -> BTreeSet<String> {
+        self.open_seats()
+            .into_iter()
             .flat_map(|seat| match seat {
-                SeatSpec::Group { group, .. } => vec![group.as_str()],
-                SeatSpec::Any { any, .. } => any.iter().map(String::as_str).collect(),
+                SeatSpec::Group { group, .. } => vec![group],
+                SeatSpec::Any { any, .. } => any,
                 SeatSpec::Person { .. } => Vec::new(),
             })
             .collect()
@@ -127,17 +224,15 @@ impl Requirements {
 
     /// The seats in words: `1 of data-governance and 2 of security`.
     pub fn describe_seats(&self) -> String {
-        join_words(self.seats.iter().map(ToString::to_string))
+        join_words(self.open_seats().iter().map(ToString::to_string))
     }
 
     /// The seats that `seated` leave open, in words.
     pub fn describe_open_seats(&self, seated: &[Candidate]) -> String {
-        let filling = seats::fill(&self.seats, seated);
-        let open = self
-            .seats
-            .iter()
-            .zip(&filling.filled_by)
-            .filter_map(|(seat, filled)| seat.less(u32::try_from(filled.len()).unwrap_or(u32::MAX)));
+        let specs = self.open_seats();
+        let filling = seats::fill(&specs, seated);
+        let open =
+            specs.iter().zip(&filling.filled_by).filter_map(|(seat, filled)| seat.less(u32::try_from(filled.len()).unwrap_or(u32::MAX)));
         join_words(open.map(|seat| seat.to_string()))
     }
 
@@ -199,6 +294,26 @@ mod tests {
         Destination::Slack { channel: channel.to_owned() }
     }
 
+    fn escalation(after: u64, done: bool) -> Escalation {
+        Escalation { after, destinations: vec![slack("C9")], groups: vec!["leads".to_owned()], done }
+    }
+
+    #[test]
+    fn an_escalation_that_happened_opens_every_seat_and_adds_none() {
+        let mut requirements = Requirements {
+            seats: vec![group("a", 2), SeatSpec::Person { person: "x@example.com".to_owned() }, group("leads", 1)],
+            escalate: vec![escalation(60, false), Escalation { groups: vec!["ciso".to_owned()], ..escalation(600, false) }],
+            ..Requirements::default()
+        };
+        assert_eq!(requirements.open_seats(), requirements.seats);
+        assert_eq!(requirements.escalate_until(59), []);
+        assert_eq!(requirements.escalate_until(60), [escalation(60, true)]);
+        assert_eq!(requirements.escalate_until(60), [], "it happens once");
+        assert_eq!(requirements.next_escalation(), Some(600));
+        assert_eq!(requirements.describe_seats(), "2 of a or leads and 1 of one named person or leads and 1 of leads");
+        assert_eq!(requirements.seat_groups(), ["a", "leads"].map(str::to_owned).into());
+    }
+
     #[test]
     fn adding_up_is_the_stricter_at_every_point() {
         let left = Requirements {
@@ -210,6 +325,8 @@ mod tests {
             approval_valid: 900,
             grant_ttl: Some(90),
             edit: Some(vec!["/a".to_owned(), "/b/c".to_owned(), "/only-left".to_owned()]),
+            remind_after: Some(300),
+            escalate: vec![escalation(400, true)],
         };
         let right = Requirements {
             seats: vec![group("b", 1), group("c", 1)],
@@ -220,6 +337,8 @@ mod tests {
             approval_valid: 60,
             grant_ttl: Some(30),
             edit: Some(vec!["/a/x".to_owned(), "/b".to_owned(), "/ab".to_owned()]),
+            remind_after: Some(120),
+            escalate: vec![escalation(400, false), escalation(200, false)],
         };
         let sum = Requirements {
             seats: vec![group("a", 1), group("b", 2), group("c", 1)],
@@ -230,6 +349,8 @@ mod tests {
             approval_valid: 60,
             grant_ttl: Some(30),
             edit: Some(vec!["/a/x".to_owned(), "/b/c".to_owned()]),
+            remind_after: Some(120),
+            escalate: vec![escalation(400, true), escalation(200, false)],
         };
         assert_eq!(left.stricter(&right), sum);
         assert_eq!(sum.stricter(&right), sum);

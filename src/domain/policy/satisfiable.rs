@@ -31,6 +31,8 @@ pub enum Place {
     Route(String),
     /// A review rule with its route, by id.
     Rule(String),
+    /// The escalation of a route, by the route's name.
+    Escalation(String),
 }
 
 /// A seat that too few people can fill.
@@ -54,6 +56,7 @@ impl fmt::Display for Unsatisfiable {
         match &self.place {
             Place::Route(name) => write!(f, "route {name}, ")?,
             Place::Rule(id) => write!(f, "rule {id}, ")?,
+            Place::Escalation(name) => write!(f, "escalation of route {name}, ")?,
         }
         match &self.seat {
             SeatSpec::Person { person } => write!(f, "{person}: ")?,
@@ -63,7 +66,8 @@ impl fmt::Display for Unsatisfiable {
     }
 }
 
-/// Every seat of every route and review rule that these people cannot fill, one person per seat. A rule is only named where it
+/// Every seat of every route and review rule that these people cannot fill, one person per seat, and every group of an
+/// escalation in which nobody is. A rule is only named where it
 /// asks for other seats than every route: what a route lacks is said there.
 pub fn unsatisfiable(policy: &Policy, people: &[DirectoryFacts]) -> Vec<Unsatisfiable> {
     let everybody: Vec<Candidate> = people.iter().enumerate().map(|(number, person)| candidate(number, person)).collect();
@@ -71,9 +75,12 @@ pub fn unsatisfiable(policy: &Policy, people: &[DirectoryFacts]) -> Vec<Unsatisf
     // Many rules share a route, and thereby their seats.
     let mut known = BTreeMap::new();
     for (name, route) in &policy.routes {
-        let short = short(&Place::Route(name.clone()), &route.seats, people, &everybody);
-        found.extend(short);
+        found.extend(short(&Place::Route(name.clone()), &route.seats, people, &everybody));
         known.insert(&route.seats, Vec::new());
+        for group in route.escalate.iter().flat_map(|escalation| &escalation.groups) {
+            let seat = [SeatSpec::Group { group: group.clone(), count: 1 }];
+            found.extend(short(&Place::Escalation(name.clone()), &seat, people, &everybody));
+        }
     }
     for rule in policy.rules.iter().filter(|rule| rule.effect == Effect::Review) {
         let place = Place::Rule(rule.id.clone());

@@ -9,11 +9,13 @@ use crate::domain::audit::{Actor, Entry, Kind};
 use crate::domain::digest::{self, Digest};
 use crate::domain::ids::{ClientId, GrantId, PersonId, ReviewId};
 use crate::domain::json;
+use crate::domain::notice::Occasion;
 use crate::domain::policy::{Effect as PolicyEffect, Require, Requirements};
 use crate::domain::reviewer::{Standing, VerifiedReviewer};
 use crate::domain::seats::Candidate;
 use crate::domain::time::Timestamp;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Something that happens to a request.
@@ -41,6 +43,10 @@ pub enum Event {
     },
     /// Its time ran out.
     Expire,
+    /// The people of open seats are reminded, once.
+    Remind,
+    /// Every escalation that is due happens.
+    Escalate,
     /// An approval is taken back. Who may is checked by the use case for persons; a client only its own.
     Revoke {
         /// Who.
@@ -78,6 +84,8 @@ impl Request {
             }
             (Status::Pending, Event::Cancel { client, reason }) => self.cancel(client, reason, now),
             (Status::Pending, Event::Expire) => self.expire(now),
+            (Status::Pending, Event::Remind) => self.remind(now),
+            (Status::Pending, Event::Escalate) => self.escalate(now),
             (Status::Pending, Event::Revoke { .. } | Event::Mint(_) | Event::Redeem { .. } | Event::Outcome(_)) => {
                 Err(Refused::NotApproved)
             }
@@ -87,7 +95,7 @@ impl Request {
             (Status::Approved, Event::Outcome(outcome)) => self.tell_outcome(outcome, now),
             (
                 Status::Approved | Status::Denied | Status::Expired | Status::Cancelled,
-                Event::Review { .. } | Event::Cancel { .. } | Event::Expire,
+                Event::Review { .. } | Event::Cancel { .. } | Event::Expire | Event::Remind | Event::Escalate,
             ) => Err(self.already_decided()),
             (
                 Status::Denied | Status::Expired | Status::Cancelled,
@@ -154,7 +162,8 @@ impl Request {
         if let Some(reason) = &reason {
             event = event.with("reason_commitment", self.commit_text(reason));
         }
-        Ok(self.next(State::Cancelled { at: now, by: client, reason }, vec![event], vec![Effect::Redraw], now))
+        let effects = vec![Effect::Redraw, Effect::Thread(Occasion::Decision(None))];
+        Ok(self.next(State::Cancelled { at: now, by: client, reason }, vec![event], effects, now))
     }
 
     fn expire(self, now: Timestamp) -> Result<Transition, Refused> {
@@ -163,7 +172,50 @@ impl Request {
         }
         let at = self.expires_at();
         let event = self.entry(Kind::RequestExpired, Actor::System).with("expired_at", at.to_string());
-        Ok(self.next(State::Expired { at }, vec![event], vec![Effect::Redraw], now))
+        let mut effects = vec![Effect::Redraw, Effect::Thread(Occasion::Decision(None))];
+        effects.extend(self.tell_behalf(None));
+        Ok(self.next(State::Expired { at }, vec![event], effects, now))
+    }
+
+    fn remind(mut self, now: Timestamp) -> Result<Transition, Refused> {
+        if now >= self.expires_at() {
+            return Err(Refused::Expired);
+        }
+        if self.remind_at().is_none_or(|due| now < due) {
+            return Err(Refused::NothingDue);
+        }
+        self.live.reminded_at = Some(now);
+        let event = self.entry(Kind::RequestReminded, Actor::System);
+        Ok(self.next(State::Pending, vec![event], vec![Effect::Redraw, Effect::Thread(Occasion::Reminder)], now))
+    }
+
+    fn escalate(mut self, now: Timestamp) -> Result<Transition, Refused> {
+        if now >= self.expires_at() {
+            return Err(Refused::Expired);
+        }
+        if self.escalate_at().is_none_or(|due| now < due) {
+            return Err(Refused::NothingDue);
+        }
+        let age = now.since(self.asked.created_at).as_secs();
+        let happened = self.live.requirements.escalate_until(age);
+        let groups: BTreeSet<&String> = happened.iter().flat_map(|escalation| &escalation.groups).collect();
+        let event = self
+            .entry(Kind::RequestEscalated, Actor::System)
+            .with("groups", groups.into_iter().cloned().collect::<Vec<_>>())
+            .with("after", happened.iter().map(|escalation| escalation.after).max());
+        // A destination that has a card already gets no second one.
+        let destinations: Vec<_> = happened.into_iter().flat_map(|escalation| escalation.destinations).collect();
+        let mut effects = vec![Effect::Redraw, Effect::Thread(Occasion::Escalation)];
+        if !destinations.is_empty() {
+            effects.push(Effect::Post(destinations));
+        }
+        Ok(self.next(State::Pending, vec![event], effects, now))
+    }
+
+    /// The person it is for learns how it ended, unless they ended it.
+    fn tell_behalf(&self, decided_by: Option<&PersonId>) -> Option<Effect> {
+        let behalf = self.asked.on_behalf_of.as_ref().filter(|behalf| Some(&behalf.id) != decided_by)?;
+        Some(Effect::TellPerson(behalf.id.clone()))
     }
 
     fn revoke(self, by: Actor, reason: Option<String>, now: Timestamp) -> Result<Transition, Refused> {
@@ -179,7 +231,8 @@ impl Request {
             event = event.with("reason_commitment", self.commit_text(reason));
         }
         approval.grant = Grant::Revoked { at: now, by, reason };
-        Ok(self.next(State::Approved(approval), vec![event], vec![Effect::Redraw], now))
+        let effects = vec![Effect::Redraw, Effect::Thread(Occasion::Revoked)];
+        Ok(self.next(State::Approved(approval), vec![event], effects, now))
     }
 
     fn mint(self, minted: Minted, now: Timestamp) -> Result<Transition, Refused> {
@@ -229,7 +282,8 @@ impl Request {
             .with("jti", jti.as_str())
             .with("digest", self.live.digest.to_string());
         approval.grant = Grant::Redeemed { jti: jti.clone(), at: now, by };
-        Ok(self.next(State::Approved(approval), vec![event], vec![Effect::Redraw], now))
+        let effects = vec![Effect::Redraw, Effect::Thread(Occasion::Redeemed)];
+        Ok(self.next(State::Approved(approval), vec![event], effects, now))
     }
 
     fn tell_outcome(self, outcome: Outcome, now: Timestamp) -> Result<Transition, Refused> {
@@ -258,7 +312,8 @@ impl Request {
             event = event.with("touched_commitment", self.commit_text(&String::from_utf8_lossy(&json::canonical_of(&outcome.touched))));
         }
         approval.outcome = Some(outcome);
-        Ok(self.next(State::Approved(approval), vec![event], vec![Effect::Redraw], now))
+        let effects = vec![Effect::Redraw, Effect::Thread(Occasion::Outcome)];
+        Ok(self.next(State::Approved(approval), vec![event], effects, now))
     }
 }
 
@@ -337,8 +392,11 @@ impl Reviewing {
         let events = vec![self.recorded(&request, &review), denied];
         let by = DecidedBy::People { people: vec![self.reviewer.person().clone()] };
         request.live.reviews.push(review.clone());
+        let mut effects = vec![Effect::Redraw, Effect::Thread(Occasion::Decision(Some(review.id.clone())))];
+        effects.extend(request.tell_behalf(Some(self.reviewer.person())));
+        effects.push(Effect::Reviewed(review));
         let state = State::Denied { at: self.now, by, feedback, reason: self.comment };
-        Ok(request.next(state, events, vec![Effect::Reviewed(review), Effect::Redraw], self.now))
+        Ok(request.next(state, events, effects, self.now))
     }
 
     fn edit(self, mut request: Request) -> Result<Transition, Refused> {
@@ -402,7 +460,8 @@ impl Reviewing {
         let review = self.review(&request, Decision::Comment, None, false);
         let events = vec![self.recorded(&request, &review)];
         request.live.reviews.push(review.clone());
-        request.next(State::Pending, events, vec![Effect::Reviewed(review), Effect::Redraw], self.now)
+        let effects = vec![Effect::Redraw, Effect::Thread(Occasion::Review(review.id.clone())), Effect::Reviewed(review)];
+        request.next(State::Pending, events, effects, self.now)
     }
 
     /// Counts the seats with the new approval in place, and decides when they are filled.
@@ -419,10 +478,14 @@ impl Reviewing {
         let filling = request.filling();
         let complete = filling.is_complete();
         events.insert(0, recorded);
+        let id = review.id.clone();
         let mut effects = vec![Effect::Reviewed(review), Effect::Redraw];
         if !complete {
+            effects.push(Effect::Thread(Occasion::Review(id)));
             return Ok(request.next(State::Pending, events, effects, self.now));
         }
+        effects.push(Effect::Thread(Occasion::Decision(Some(id))));
+        effects.extend(request.tell_behalf(Some(self.reviewer.person())));
         // Only those who sit: somebody's groups may have changed so that their approval is one too many.
         let people: Vec<PersonId> = request
             .approvals()

@@ -9,6 +9,7 @@
 //!            ├── time runs out ───────────▶ expired
 //!            └── caller takes it back ────▶ cancelled
 //! ```
+//! A pending request may be reminded of once, and escalated: more people see it, and more may fill its open seats.
 //!
 //! No code outside can put a request into a state:
 //! ```compile_fail,E0616
@@ -56,12 +57,14 @@ use crate::domain::edit;
 use crate::domain::field_error::FieldError;
 use crate::domain::ids::{ClientId, GrantId, PersonId, RequestId};
 use crate::domain::mask::{self, Masked};
-use crate::domain::policy::Requirements;
+use crate::domain::policy::{Destination, Requirements};
 use crate::domain::seats::{self, Candidate, Filling};
 use crate::domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An action that somebody asked for, with everything that has happened to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +85,9 @@ pub struct Live {
     past_digests: Vec<Digest>,
     reviews: Vec<Review>,
     state: State,
+    /// When the people of open seats were reminded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reminded_at: Option<Timestamp>,
 }
 
 /// Where a request stands; each variant carries exactly the data that exists there.
@@ -375,6 +381,25 @@ impl Request {
         &self.live.requirements
     }
 
+    /// When the people of open seats are to be reminded; `None` when never, or when that has happened.
+    #[must_use]
+    pub fn remind_at(&self) -> Option<Timestamp> {
+        let after = self.live.requirements.remind_after.filter(|_| self.live.reminded_at.is_none())?;
+        self.due_after(after)
+    }
+
+    /// When it is to be escalated next; `None` when never, or when all of that has happened.
+    #[must_use]
+    pub fn escalate_at(&self) -> Option<Timestamp> {
+        self.due_after(self.live.requirements.next_escalation()?)
+    }
+
+    /// An instant of this request's time to be decided.
+    fn due_after(&self, seconds: u64) -> Option<Timestamp> {
+        let at = self.asked.created_at.plus(Duration::from_secs(seconds));
+        (self.status() == Status::Pending && at < self.asked.expires_at).then_some(at)
+    }
+
     /// Digest of the present parameters.
     #[must_use]
     pub fn digest(&self) -> &Digest {
@@ -412,6 +437,13 @@ impl Request {
         if errors.is_empty() { Ok(parameters) } else { Err(errors) }
     }
 
+    /// The chat platforms on which people are asked, each once.
+    #[must_use]
+    pub fn platforms(&self) -> BTreeSet<&'static str> {
+        let later = self.live.requirements.escalate.iter().flat_map(|escalation| &escalation.destinations);
+        self.live.requirements.destinations.iter().chain(later).map(Destination::platform).collect()
+    }
+
     /// Every review, in order.
     #[must_use]
     pub fn reviews(&self) -> &[Review] {
@@ -426,7 +458,7 @@ impl Request {
     /// How the seats are filled now.
     #[must_use]
     pub fn filling(&self) -> Filling {
-        seats::fill(&self.live.requirements.seats, &self.candidates())
+        seats::fill(&self.live.requirements.open_seats(), &self.candidates())
     }
 
     pub(in crate::domain) fn candidates(&self) -> Vec<Candidate> {

@@ -161,7 +161,8 @@ impl Request {
             ),
             State::Pending | State::Expired { .. } | State::Cancelled { .. } => {}
         }
-        let live = Live { requirements, final_parameters: None, digest, past_digests: Vec::new(), reviews: Vec::new(), state };
+        let live =
+            Live { requirements, final_parameters: None, digest, past_digests: Vec::new(), reviews: Vec::new(), state, reminded_at: None };
         let after = Self { asked: Arc::new(asked), version: 1, live };
         if after.status().is_terminal() {
             effects.extend(after.notice(true));

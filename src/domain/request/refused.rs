@@ -46,6 +46,9 @@ pub enum Refused {
     /// The directory must be asked again about these before the seats are complete.
     #[error("earlier approvers must be checked again")]
     RecheckNeeded(Vec<PersonId>),
+    /// Neither a reminder nor an escalation is due (any more).
+    #[error("Nothing is due for this request.")]
+    NothingDue,
     /// The verification was made for another version of the request.
     #[error("the request changed since the reviewer was verified")]
     Stale,
@@ -88,6 +91,7 @@ impl Refused {
             Self::CommentRequired => "comment_required",
             Self::UnknownOption => "unknown_option",
             Self::RecheckNeeded(_) => "recheck_needed",
+            Self::NothingDue => "nothing_due",
             Self::Stale => "stale",
             Self::NotRequester => "not_requester",
             Self::NotApproved => "not_approved",

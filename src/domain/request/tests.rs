@@ -4,6 +4,7 @@ mod approving;
 mod card;
 mod editing;
 mod ending;
+mod escalating;
 mod evidence;
 mod invariants;
 mod model;

@@ -24,6 +24,8 @@
 use super::{Request, Review};
 use crate::domain::ask::Notice;
 use crate::domain::audit::Entry;
+use crate::domain::ids::PersonId;
+use crate::domain::notice::Occasion;
 use crate::domain::policy::Destination;
 use crate::domain::time::Timestamp;
 
@@ -50,6 +52,10 @@ pub enum Effect {
     RedrawAt(Timestamp),
     /// Tell the caller, who asked for it.
     Tell(Notice),
+    /// Tell of it in the thread of every card.
+    Thread(Occasion),
+    /// Tell the person directly, once, how it was decided.
+    TellPerson(PersonId),
     /// Index a review by its person.
     Reviewed(Review),
 }

@@ -8,7 +8,7 @@ fn group(name: &str, count: u32) -> SeatSpec {
 }
 
 fn any(names: &[&str], count: u32) -> SeatSpec {
-    SeatSpec::Any { any: names.iter().map(|&name| name.to_owned()).collect(), count }
+    SeatSpec::Any { any: names.iter().map(|&name| name.to_owned()).collect(), person: None, count }
 }
 
 fn named(person: &str) -> SeatSpec {

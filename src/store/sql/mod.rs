@@ -44,6 +44,7 @@ pub(in crate::store) fn every_text() -> Vec<String> {
         &clients::BY_KEYS,
         &deliveries::INSERT,
         &deliveries::REDRAW,
+        &deliveries::TELL,
         &requests::BY_IDS,
         &requests::INSERT,
         &requests::UPDATE,

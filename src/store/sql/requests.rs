@@ -14,27 +14,29 @@ use std::collections::{HashMap, HashSet};
 
 const BY_IDEMPOTENCY: &str = "SELECT body_hash, id FROM request WHERE client_id = $1 AND idempotency_key = $2";
 const DUE: &str = "SELECT id FROM request WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
+const DUE_REMINDERS: &str = "SELECT id FROM request WHERE remind_at <= $1 ORDER BY remind_at LIMIT $2";
+const DUE_ESCALATIONS: &str = "SELECT id FROM request WHERE escalate_at <= $1 ORDER BY escalate_at LIMIT $2";
 const NEXT_EXPIRY: &str = "SELECT min(expires_at) FROM request WHERE status = 'pending'";
 const HISTORY: &str = "SELECT status, count(*) FROM request WHERE client_id = $1 AND action = $2 AND decided_at >= $3 GROUP BY status";
 const PENDING: &str = "SELECT count(*) FROM request WHERE status = 'pending'";
 
-pub(super) const TEXTS: &[&str] = &[BY_IDEMPOTENCY, DUE, NEXT_EXPIRY, HISTORY, PENDING];
+pub(super) const TEXTS: &[&str] = &[BY_IDEMPOTENCY, DUE, DUE_REMINDERS, DUE_ESCALATIONS, NEXT_EXPIRY, HISTORY, PENDING];
 
 pub(super) static BY_IDS: Bulk = Bulk::new("SELECT id, version, asked, live FROM request WHERE id IN (VALUES", &[""], ")");
 
 pub(super) static INSERT: Bulk = Bulk::new(
     "INSERT INTO request (id, version, status, client_id, action, resource_type, resource_id, environment, search, on_behalf_of, policy_version, \
-     created_at, expires_at, decided_at, valid_until, digest, asked, live, idempotency_key, body_hash) VALUES",
-    &["", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""],
+     created_at, expires_at, decided_at, valid_until, digest, asked, live, idempotency_key, body_hash, remind_at, escalate_at) VALUES",
+    &["", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""],
     "ON CONFLICT DO NOTHING RETURNING id",
 );
 
 /// The guard of the state machine: only the row that is still at the version the transition was made for.
 pub(super) static UPDATE: Bulk = Bulk::new(
-    "WITH next (id, from_version, unless_frozen, version, status, decided_at, valid_until, digest, live) AS (VALUES",
-    &["TEXT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT"],
+    "WITH next (id, from_version, unless_frozen, version, status, decided_at, valid_until, digest, live, remind_at, escalate_at) AS (VALUES",
+    &["TEXT", "BIGINT", "BIGINT", "BIGINT", "TEXT", "BIGINT", "BIGINT", "TEXT", "TEXT", "BIGINT", "BIGINT"],
     ") UPDATE request SET version = next.version, status = next.status, decided_at = next.decided_at, valid_until = next.valid_until, \
-     digest = next.digest, live = next.live FROM next WHERE request.id = next.id AND request.version = next.from_version \
+     digest = next.digest, live = next.live, remind_at = next.remind_at, escalate_at = next.escalate_at FROM next WHERE request.id = next.id AND request.version = next.from_version \
      AND (next.unless_frozen = 0 OR NOT EXISTS (SELECT 1 FROM client WHERE client.id = request.client_id AND client.frozen_at IS NOT NULL)) \
      RETURNING request.id",
 );
@@ -70,7 +72,9 @@ pub(super) async fn insert(conn: &mut Conn, commits: &[&CommitRow]) -> Result<Ha
                 .bind(row.asked.as_str())
                 .bind(row.live.as_str())
                 .bind(row.idempotency_key.as_deref())
-                .bind(row.body_hash.as_deref());
+                .bind(row.body_hash.as_deref())
+                .bind(row.remind_at)
+                .bind(row.escalate_at);
         }
         inserted.extend(query.fetch_all(&mut *conn).await?);
     }
@@ -94,7 +98,9 @@ pub(super) async fn update(conn: &mut Conn, commits: &[&CommitRow]) -> Result<Ha
                 .bind(row.decided_at)
                 .bind(row.valid_until)
                 .bind(row.digest.as_str())
-                .bind(row.live.as_str());
+                .bind(row.live.as_str())
+                .bind(row.remind_at)
+                .bind(row.escalate_at);
         }
         updated.extend(query.fetch_all(&mut *conn).await?);
     }
@@ -140,6 +146,14 @@ pub(in crate::store) async fn by_idempotency(pool: &Pool, client: &ClientId, key
 
 pub(in crate::store) async fn due(pool: &Pool, now: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
     Ok(sqlx::query_scalar::<Db, _>(DUE).bind(now.as_millis()).bind(i64::from(limit)).fetch_all(pool).await?)
+}
+
+pub(in crate::store) async fn due_reminders(pool: &Pool, now: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar::<Db, _>(DUE_REMINDERS).bind(now.as_millis()).bind(i64::from(limit)).fetch_all(pool).await?)
+}
+
+pub(in crate::store) async fn due_escalations(pool: &Pool, now: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar::<Db, _>(DUE_ESCALATIONS).bind(now.as_millis()).bind(i64::from(limit)).fetch_all(pool).await?)
 }
 
 pub(in crate::store) async fn next_expiry(pool: &Pool) -> Result<Option<i64>, StoreError> {

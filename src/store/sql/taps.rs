@@ -13,9 +13,10 @@ use std::sync::{Arc, LazyLock};
 
 const POSTPONE: &str = "UPDATE tap SET due_at = $2, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND finished_at IS NULL";
 const UNFINISHED: &str = "SELECT count(*) FROM tap WHERE due_at IS NOT NULL";
+const RELEASE: &str = "UPDATE tap SET lease_owner = NULL, lease_until = NULL WHERE due_at IS NOT NULL AND lease_until IS NOT NULL";
 const PRUNE: &str = "DELETE FROM tap WHERE id IN (SELECT id FROM tap WHERE due_at IS NULL AND received_at < $1 LIMIT 1000)";
 
-pub(super) const TEXTS: &[&str] = &[POSTPONE, UNFINISHED, PRUNE];
+pub(super) const TEXTS: &[&str] = &[POSTPONE, UNFINISHED, RELEASE, PRUNE];
 
 pub(super) static INSERT: Bulk = Bulk::new(
     "INSERT INTO tap (platform, dedup_key, request_id, payload, received_at, due_at, lease_owner, lease_until, attempts) VALUES",
@@ -106,4 +107,9 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp) -> Result<u64, Sto
 pub(in crate::store) async fn unfinished(pool: &Pool) -> Result<u64, StoreError> {
     let count: i64 = sqlx::query_scalar::<Db, _>(UNFINISHED).fetch_one(pool).await?;
     Ok(count.unsigned_abs())
+}
+
+pub(super) async fn release(conn: &mut Conn) -> Result<(), StoreError> {
+    sqlx::query::<Db>(RELEASE).execute(conn).await?;
+    Ok(())
 }

@@ -16,7 +16,7 @@ use crate::store::error::{COLLISION, StoreError};
 use crate::store::heads::HeadRow;
 use crate::store::refusals::Counted;
 use crate::store::taps::{NewTap, ReceivedTap, TapId};
-use crate::store::work::{Answer, CommitRow, Job, Work};
+use crate::store::work::{Answer, CommitRow, Instead, Job, Work};
 use crate::store::{EventIds, PAYLOAD_LIMIT, in_time};
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::borrow::Cow;
@@ -248,7 +248,8 @@ impl<'b> Batch<'b> {
         let mut written = requests::insert(self.conn, &new).await?;
         written.extend(requests::update(self.conn, &moved).await?);
 
-        let (mut posts, mut redraws, mut reviews, mut wishes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut posts, mut told, mut redraws) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut reviews, mut wishes) = (Vec::new(), Vec::new());
         for (position, row) in commits {
             if self.answers[*position].is_some() {
                 continue;
@@ -262,11 +263,8 @@ impl<'b> Batch<'b> {
             }
             self.answers[*position] = Some(Answer::Done);
             self.events.extend(row.events.iter().map(Cow::Borrowed));
-            posts.extend(
-                row.posts
-                    .iter()
-                    .map(|(platform, channel)| (request.id.as_str(), platform.as_str(), channel.as_str(), request.version, row.at)),
-            );
+            posts.extend(row.posts.iter().map(|post| (request.id.as_str(), post, request.version, row.at)));
+            told.extend(row.messages.iter().map(|occasion| (request.id.as_str(), request.version, occasion, row.at)));
             if row.redraw || row.redraw_at.is_some() {
                 redraws.push((request.id.as_str(), row.redraw.then_some(request.version), row.at, row.redraw_at));
             }
@@ -276,6 +274,7 @@ impl<'b> Batch<'b> {
             self.changed.extend(request.id.parse::<RequestId>());
         }
         deliveries::insert(self.conn, &posts).await?;
+        deliveries::tell(self.conn, &told).await?;
         deliveries::redraw(self.conn, &redraws).await?;
         callbacks::insert(self.conn, &wishes).await?;
         requests::insert_reviews(self.conn, &reviews).await
@@ -309,17 +308,28 @@ impl<'b> Batch<'b> {
             Work::ClaimTaps(claim) => return Ok(Answer::Taps(taps::claim(conn, claim).await?)),
             Work::PostponeTap { id, due_at } => taps::postpone(conn, *id, *due_at).await?,
             Work::ClaimDeliveries(claim) => return Ok(Answer::Deliveries(deliveries::claim(conn, claim).await?)),
-            Work::DeliverySent { id, posted, version, at, event } => {
+            Work::DeliverySent { id, posted, is_new, version, at, event } => {
+                if *is_new {
+                    deliveries::shown(conn, *id, *version, *at).await?;
+                }
                 if deliveries::sent(conn, *id, posted, *version, *at).await? {
                     self.events.push(Cow::Borrowed(event));
                 }
             }
             Work::DeliveryRetry { id, due_at, error } => deliveries::retry(conn, *id, *due_at, error.as_deref()).await?,
+            Work::DeliverySkipped { id } => deliveries::skipped(conn, *id).await?,
             Work::DeliveryRepost { id, at } => deliveries::repost(conn, *id, *at).await?,
-            Work::DeliveryDead { id, at, error, event } => {
-                if deliveries::dead(conn, *id, *at, error).await? {
-                    self.events.push(Cow::Borrowed(event));
+            Work::MessageDone { delivery, message, at, error, event } => {
+                if deliveries::message_done(conn, *delivery, *message, *at, error.as_deref()).await? {
+                    self.events.extend(event.iter().map(Cow::Borrowed));
                 }
+            }
+            Work::Supersede { delivery, ts, at } => deliveries::supersede(conn, *delivery, ts, *at).await?,
+            Work::DeliveryDead { id, at, error, event, instead } => return self.bury(*id, *at, error, event, instead.as_ref()).await,
+            Work::Revive { at, created_after } => return Ok(Answer::Count(deliveries::revive(conn, *at, *created_after).await?)),
+            Work::ReleaseLeases => {
+                deliveries::release(conn).await?;
+                taps::release(conn).await?;
             }
             Work::ClaimCallbacks(claim) => return Ok(Answer::Callbacks(callbacks::claim(conn, claim).await?)),
             Work::CallbackSays { id, version, body } => {
@@ -385,6 +395,28 @@ impl<'b> Batch<'b> {
             Work::Commit(_) | Work::Record(_) | Work::ReceiveTap(_) | Work::FinishTap { .. } => {}
         }
         Ok(Answer::Done)
+    }
+
+    /// Gives a delivery up, and puts cards in its place when it was the last one of its request.
+    async fn bury(
+        &mut self,
+        id: i64,
+        at: Timestamp,
+        error: &str,
+        event: &'b Prepared,
+        instead: Option<&Instead>,
+    ) -> Result<Answer, StoreError> {
+        if !deliveries::dead(self.conn, id, at, error).await? {
+            return Ok(Answer::Instead(false));
+        }
+        self.events.push(Cow::Borrowed(event));
+        let Some(instead) = instead else { return Ok(Answer::Instead(false)) };
+        if deliveries::alive(self.conn, &instead.request).await? > 0 {
+            return Ok(Answer::Instead(false));
+        }
+        let cards: Vec<_> = instead.cards.iter().map(|card| (instead.request.as_str(), card, instead.version, at.as_millis())).collect();
+        deliveries::insert(self.conn, &cards).await?;
+        Ok(Answer::Instead(true))
     }
 
     async fn refuse(&mut self, key: &str, entry: &Entry, at: Timestamp) -> Result<(), StoreError> {

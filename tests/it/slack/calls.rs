@@ -54,7 +54,8 @@ async fn every_failure_of_slack_says_whether_to_try_again() {
         (Fault::Status(503), DeliveryError::Retry { after: None, code: "http_503".to_owned() }),
         (Fault::LostAnswer, DeliveryError::Retry { after: None, code: "http_502".to_owned() }),
         (Fault::Error("internal_error"), DeliveryError::Retry { after: None, code: "internal_error".to_owned() }),
-        (Fault::Error("token_revoked"), DeliveryError::Permanent { code: "token_revoked".to_owned() }),
+        (Fault::Error("token_revoked"), DeliveryError::Refused { code: "token_revoked".to_owned() }),
+        (Fault::Error("is_archived"), DeliveryError::Permanent { code: "is_archived".to_owned() }),
         (Fault::Status(404), DeliveryError::Permanent { code: "http_404".to_owned() }),
         (Fault::Status(302), DeliveryError::Permanent { code: "http_302".to_owned() }),
     ] {

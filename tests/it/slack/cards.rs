@@ -9,6 +9,7 @@ use countersign::domain::ask::{DenyOption, Link};
 use countersign::domain::card::{Card, GrantLine, History, OutcomeLine, Phase, ReviewLine, SeatLine};
 use countersign::domain::edit::Change;
 use countersign::domain::edit::form::{Field, Form, Input};
+use countersign::domain::notice::{Notice, Occasion};
 use countersign::domain::request::{Decision, Draft, OutcomeStatus};
 use countersign::domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -43,6 +44,8 @@ pub(crate) fn pending() -> Card {
         masked: 0,
         changes: Vec::new(),
         seats: vec![seat("data-governance", 1, &[]), seat("security", 1, &[])],
+        open_seats: "1 of data-governance and 1 of security".to_owned(),
+        escalated_to: Vec::new(),
         granted: 0,
         required: 2,
         eligible: Some(7),
@@ -64,7 +67,16 @@ fn seat(label: &str, count: u32, names: &[&str]) -> SeatLine {
 }
 
 fn review(name: &str, decision: Decision, comment: Option<&str>, counts: bool) -> ReviewLine {
-    ReviewLine { name: name.to_owned(), decision, comment: comment.map(str::to_owned), counts, at: minutes(10) }
+    let id = "rev_01M7WC36M0EQ1SX39VF90F5HJH".parse().unwrap();
+    ReviewLine {
+        id,
+        name: name.to_owned(),
+        seat: counts.then(|| "data-governance".to_owned()),
+        decision,
+        comment: comment.map(str::to_owned),
+        counts,
+        at: minutes(10),
+    }
 }
 
 /// Every kind of input, and one value that Slack cannot hold.
@@ -338,7 +350,7 @@ fn states() -> Vec<(&'static str, Card)> {
         ("approved", approved(GrantLine::Open, None)),
         ("redeemed_outcome", approved(GrantLine::Redeemed { at: minutes(19) }, outcome)),
         ("lapsed", approved(GrantLine::Lapsed, None)),
-        ("revoked", approved(GrantLine::Revoked, None)),
+        ("revoked", approved(GrantLine::Revoked { reason: None }, None)),
         (
             "denied",
             Card {
@@ -353,6 +365,50 @@ fn states() -> Vec<(&'static str, Card)> {
             Card { version: 2, phase: Phase::Cancelled { at: minutes(5), reason: Some("Not needed any more.".to_owned()) }, ..pending() },
         ),
     ]
+}
+
+/// What is told beside a card: a reminder that calls people, an edit, a direct message.
+fn notices() -> Vec<(&'static str, Notice)> {
+    let reminder = Notice {
+        mentions: vec!["U0BOB".to_owned(), "U0CAROL".to_owned()],
+        more_people: 3,
+        ..Notice::in_thread(&pending(), &Occasion::Reminder).unwrap()
+    };
+    let change = Change { pointer: "/rows".to_owned(), before: Some(json!(120_000)), after: Some(json!(500)) };
+    let edited = Card { reviews: vec![review("Dave Ek", Decision::Edit, Some("fewer will do"), true)], changes: vec![change], ..pending() };
+    let edit = Notice::in_thread(&edited, &Occasion::Review(edited.reviews[0].id.clone())).unwrap();
+    let denied = Phase::Denied { by: Some("Carol".to_owned()), at: minutes(12), reason: Some("Use the staging export.".to_owned()) };
+    let address = "https://acme.slack.com/archives/C0PROD/p1795174800000001".to_owned();
+    let direct = Notice::to_behalf(&Card { phase: denied, ..pending() }, Some(address)).unwrap();
+    vec![("reminder", reminder), ("edit", edit), ("direct", direct)]
+}
+
+fn notice_json(notice: &Notice) -> Value {
+    serde_json::from_slice(&Renderer::new().unwrap().notice(notice).unwrap().bytes).unwrap()
+}
+
+#[test]
+fn every_message_beside_a_card_has_its_form() {
+    for (name, notice) in notices() {
+        insta::assert_json_snapshot!(format!("card_notice_{name}"), notice_json(&notice));
+    }
+    let older = Renderer::new().unwrap().superseded(&pending(), Some("https://acme.slack.com/archives/C0PROD/p1")).unwrap();
+    insta::assert_json_snapshot!("card_superseded", serde_json::from_slice::<Value>(&older.bytes).unwrap());
+}
+
+#[test]
+fn foreign_text_beside_a_card_mentions_nobody() {
+    let card = hostile();
+    for occasion in [Occasion::Reminder, Occasion::Escalation] {
+        let drawn = notice_json(&Notice::in_thread(&card, &occasion).unwrap());
+        assert_eq!(limits::card(&drawn), Ok(()), "{drawn}");
+    }
+    let phase = Phase::Denied { by: Some("<!channel> *x*".to_owned()), at: minutes(1), reason: Some("<@U0BOB> :tada:".to_owned()) };
+    let told = Notice::to_behalf(&Card { phase, ..card }, None).unwrap();
+    let drawn = notice_json(&told);
+    assert_eq!(limits::card(&drawn), Ok(()), "it reaches nobody and leads nowhere");
+    let text = drawn["text"].as_str().unwrap();
+    assert!(!text.contains("<!") && !text.contains("<@") && !text.contains('*') && !text.contains("https:"), "{text}");
 }
 
 #[test]
@@ -381,7 +437,7 @@ fn every_state_has_its_card() {
 fn every_card_keeps_slacks_limits_also_when_everything_is_as_long_as_can_be() {
     for (name, card) in states().into_iter().chain([("brimming", brimming())]) {
         let drawn = card_json(&card);
-        assert_eq!(limits::message(&drawn), Ok(()), "{name}");
+        assert_eq!(limits::card(&drawn), Ok(()), "{name}");
         assert_eq!(limits::modal(&details_json(&card)), Ok(()), "{name}");
         assert_eq!(limits::modal(&deny_json(&card)), Ok(()), "{name}");
         for phase in [
@@ -392,7 +448,7 @@ fn every_card_keeps_slacks_limits_also_when_everything_is_as_long_as_can_be() {
             )
             .phase,
         ] {
-            assert_eq!(limits::message(&card_json(&Card { phase, ..card.clone() })), Ok(()), "{name}");
+            assert_eq!(limits::card(&card_json(&Card { phase, ..card.clone() })), Ok(()), "{name}");
         }
     }
 }

@@ -7,8 +7,8 @@ use countersign::domain::client::{Client, Scope};
 use countersign::domain::digest::Nonce;
 use countersign::domain::ids::{ClientId, GrantId, PersonId, RequestId, ReviewId};
 use countersign::domain::person::{Person, Proof, Via};
-use countersign::domain::policy::{ClientFacts, Destination, Effect, Evaluation, Facts, History, Requirements};
-use countersign::domain::request::{Act, ClientRef, Decision, Event, Minted, Opening, Request, Transition};
+use countersign::domain::policy::{ClientFacts, Destination, Effect, Escalation, Evaluation, Facts, History, Requirements};
+use countersign::domain::request::{Act, ClientRef, Decision, Event, Minted, OnBehalfOf, Opening, Request, Transition};
 use countersign::domain::reviewer::{Circumstances, Owner, VerifiedReviewer};
 use countersign::domain::seats::SeatSpec;
 use countersign::domain::time::Timestamp;
@@ -59,6 +59,11 @@ pub(super) struct Asks {
     pub(super) channels: &'static [&'static str],
     pub(super) summary: &'static str,
     pub(super) callback: Option<serde_json::Value>,
+    /// For somebody.
+    pub(super) behalf: bool,
+    /// Reminded after so many seconds, and escalated to the channel after so many.
+    pub(super) remind_after: Option<u64>,
+    pub(super) escalate: Option<(u64, &'static str)>,
 }
 
 impl Default for Asks {
@@ -71,6 +76,9 @@ impl Default for Asks {
             channels: &["C0PROD"],
             summary: "Export customers",
             callback: None,
+            behalf: false,
+            remind_after: None,
+            escalate: None,
         }
     }
 }
@@ -89,12 +97,27 @@ impl Asks {
             seats: vec![SeatSpec::Group { group: "security".to_owned(), count: 1 }],
             destinations: self.channels.iter().map(|channel| Destination::Slack { channel: (*channel).to_owned() }).collect(),
             expires_in: 600,
+            remind_after: self.remind_after,
+            escalate: self
+                .escalate
+                .iter()
+                .map(|(after, channel)| Escalation {
+                    after: *after,
+                    destinations: vec![Destination::Slack { channel: (*channel).to_owned() }],
+                    groups: vec!["leads".to_owned()],
+                    done: false,
+                })
+                .collect(),
             ..Requirements::default()
         };
         let opening = Opening {
             id: RequestId::new(at(self.seconds), unique()),
             client: ClientRef { id: client_id(self.client), name: format!("agent-{}", self.client) },
-            on_behalf_of: None,
+            on_behalf_of: self.behalf.then(|| OnBehalfOf {
+                id: person(77),
+                email: "grace@example.com".to_owned(),
+                name: "Grace Park".to_owned(),
+            }),
             ask: Ask::from_value(&ask).unwrap(),
             nonce: Nonce::new(unique()),
             commitment_key: unique(),
@@ -125,6 +148,10 @@ impl Asks {
 pub(super) fn cancel(request: Request, seconds: i64) -> Transition {
     let client = request.asked().client.id.clone();
     request.apply(Event::Cancel { client, reason: None }, at(seconds)).unwrap()
+}
+
+pub(super) fn revoke(request: Request, seconds: i64) -> Transition {
+    request.apply(Event::Revoke { by: Actor::System, reason: None }, at(seconds)).unwrap()
 }
 
 pub(super) fn mint(request: Request, seconds: i64) -> Transition {

@@ -128,7 +128,7 @@ expect = {}
             r#"7:11: error: "history" must be an object of counts: approved_24h, denied_24h, expired_24h"#,
             r#"8:7: error: "now" must be a time such as "2026-11-20T09:00:00Z""#,
             r#"9:21: error: "effect" is not something a policy could answer"#,
-            r#"9:30: error: unknown key "rule"; known here: effect, rules, shadow, errors, seats, require, reviewer_when, slack, edit, expires_in, approval_valid, grant_ttl, masks"#,
+            r#"9:30: error: unknown key "rule"; known here: effect, rules, shadow, errors, seats, require, reviewer_when, slack, edit, expires_in, approval_valid, grant_ttl, masks, remind_after, escalate"#,
             r#"9:57: error: "expires_in" is not something a policy could answer"#,
             r#"9:73: error: "seats" is not something a policy could answer"#,
             r#"9:100: error: "require" is not something a policy could answer"#,

@@ -68,7 +68,7 @@ impl<'t> File<'t> {
                 if items.is_empty() {
                     self.reader.error(&any.span(), "\"any\" names no group");
                 }
-                (!groups.is_empty() && groups.len() == items.len()).then_some(SeatSpec::Any { any: groups, count })
+                (!groups.is_empty() && groups.len() == items.len()).then_some(SeatSpec::Any { any: groups, person: None, count })
             }
             (None, None, Some(person)) => {
                 let name = self.reader.name("person", person)?;

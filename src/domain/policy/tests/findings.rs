@@ -26,6 +26,45 @@ fn the_version_is_the_hash_of_the_bytes() {
 }
 
 #[test]
+fn an_escalation_that_leads_nowhere_or_comes_too_late_is_found() {
+    let seats = "seats = [{ group = \"g\" }]\nslack = [\"C1\"]\nexpires_in = \"10m\"";
+    let with = |more: &str| {
+        let text = format!(
+            "default = \"deny\"\n[routes.a]\n{seats}\n{more}\n[routes.b]\n{seats}\nescalate = {{ after = \"5m\", route = \"a\" }}\n[routes.c]\n{seats}\n"
+        );
+        match Policy::parse(&text) {
+            Ok(policy) => lines(policy.warnings()),
+            Err(findings) => lines(&findings),
+        }
+    };
+    for (more, found) in [
+        ("remind_after = \"5m\"", vec![]),
+        ("escalate = { after = \"5m\", groups = [\"leads\"] }", vec![]),
+        ("escalate = { after = \"5m\", route = \"c\" }", vec![]),
+        ("remind_after = \"10m\"", vec![r#"6:16: error: "remind_after" of 10m never happens: the request has expired after 10m"#]),
+        (
+            "escalate = { after = \"1h\", groups = [\"leads\"] }",
+            vec![r#"6:22: error: "after" of 1h never happens: the request has expired after 10m"#],
+        ),
+        ("escalate = { groups = [\"leads\"] }", vec![r#"6:12: error: "escalate" must say after how long: after = "30m""#]),
+        ("escalate = { after = \"5m\", route = \"d\" }", vec![r#"6:36: error: route "d" does not exist; known: a, b, c"#]),
+        (
+            "escalate = { after = \"5m\", route = \"a\" }",
+            vec![r#"6:12: error: "escalate" asks nobody else: give it groups, or another route that has destinations"#],
+        ),
+        (
+            "escalate = { after = \"5m\", route = \"b\" }",
+            vec![
+                r#"6:12: warning: route "a" escalates to itself, directly or over others: nobody new is asked in the end"#,
+                r#"11:12: warning: route "b" escalates to itself, directly or over others: nobody new is asked in the end"#,
+            ],
+        ),
+    ] {
+        assert_eq!(with(more), found, "{more}");
+    }
+}
+
+#[test]
 fn a_file_without_syntax_is_only_told_so() {
     assert_eq!(
         refused("default = \"deny\"\ndefault = \"deny\"\n[[rule]\nid = \n"),
@@ -47,8 +86,8 @@ teams = ["x"]
 seats = [{ group = "g", count = 0 }, { any = [] }, { person = "alice" }, { group = "a", any = ["b"] }, {}, 5, { group = "" }]
 expires_in = "1 hour"
 approval_valid = "1s"
-remind_after = "15m"
-escalate = { after = "30m" }
+remind_after = "15 m"
+escalate = { after = "30m", to = "b" }
 require = ["justification", "coment"]
 [[rule]]
 effect = "review"
@@ -92,8 +131,9 @@ match = 5
             r#"10:121: error: "group" is empty"#,
             r#"11:14: error: "expires_in" must be a duration such as "90s", "15m", "1h" or "2d""#,
             r#"12:18: error: "approval_valid" must be from 10s to 30d"#,
-            r#"13:1: error: "remind_after" is not supported by this version"#,
-            r#"14:1: error: "escalate" is not supported by this version"#,
+            r#"13:16: error: "remind_after" must be a duration such as "90s", "15m", "1h" or "2d""#,
+            r#"14:12: error: "escalate" asks nobody else: give it groups, or another route that has destinations"#,
+            r#"14:29: error: unknown key "to"; known here: after, route, groups"#,
             r#"15:29: error: "require" must be one of "justification", "resource", "on_behalf_of", "comment""#,
             "16:1: error: the rule has no id",
             r#"19:6: error: "id" must be 1 to 64 letters, digits or . _ : / -"#,

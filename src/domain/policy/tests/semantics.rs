@@ -107,6 +107,8 @@ require = ["resource"]
             approval_valid: 300,
             grant_ttl: Some(30),
             edit: Some(vec!["/to/bucket".to_owned()]),
+            remind_after: None,
+            escalate: Vec::new(),
         }
     );
     assert_eq!(evaluation.explanation, "Review asked for by rules a and b: it needs 3 of main, one named person and 2 of other.");

@@ -55,7 +55,7 @@ fn a_second_person_of_a_filled_group_is_told_what_is_still_open() {
 #[test]
 fn more_than_enough_is_enough() {
     // Both of Bob's groups and an overlap: counts are compared with >=, not ==.
-    let seats = vec![SeatSpec::Any { any: vec!["security".to_owned(), "data-governance".to_owned()], count: 2 }];
+    let seats = vec![SeatSpec::Any { any: vec!["security".to_owned(), "data-governance".to_owned()], person: None, count: 2 }];
     let mut story = Story::with(&body(), Requirements { seats, ..dual_control() });
     story.approve(Bob).unwrap();
     assert_eq!(story.status(), Status::Pending);

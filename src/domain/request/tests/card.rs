@@ -137,7 +137,7 @@ fn odd_characters_in_what_decides_are_warned_about() {
 fn seats_show_who_may_and_who_did() {
     let seats = vec![
         group("security", 2),
-        SeatSpec::Any { any: vec!["data-governance".to_owned(), "dba".to_owned()], count: 1 },
+        SeatSpec::Any { any: vec!["data-governance".to_owned(), "dba".to_owned()], person: None, count: 1 },
         SeatSpec::Person { person: "dave@example.com".to_owned() },
     ];
     let mut story = Story::with(&body(), Requirements { seats, ..dual_control() });
@@ -187,7 +187,10 @@ fn an_approved_card_follows_its_grant() {
     assert_eq!((card(&lapsed).phase, card(&lapsed).word()), (open(GrantLine::Lapsed, None), "Lapsed"));
     let mut revoked = story.clone();
     revoked.revoke(Actor::System).unwrap();
-    assert_eq!((card(&revoked).phase, card(&revoked).word()), (open(GrantLine::Revoked, None), "Revoked"));
+    assert_eq!(
+        (card(&revoked).phase, card(&revoked).word()),
+        (open(GrantLine::Revoked { reason: Some("revoke-reason-text".to_owned()) }, None), "Revoked")
+    );
     story.mint().unwrap();
     assert_eq!(card(&story).phase, open(GrantLine::Open, None));
     let Grant::Minted(minted) = story.request.approved().unwrap().grant.clone() else { panic!() };

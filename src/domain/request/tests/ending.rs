@@ -3,6 +3,7 @@
 use super::support::Who::{Alice, Bob, Carol, Dave};
 use super::support::*;
 use crate::domain::audit::{Actor, Kind};
+use crate::domain::notice::Occasion;
 use crate::domain::policy::{Destination, Effect as PolicyEffect, Evaluation, Requirements, RuleError};
 use crate::domain::request::{
     Act, DecidedBy, Decision, Effect, Event, Grant, GrantReason, Minted, OutcomeStatus, Refused, Request, State, Status,
@@ -105,7 +106,10 @@ fn time_that_ran_out_refuses_everything_before_it_is_recorded() {
     story.after(5);
     let transition = story.apply(Event::Expire).unwrap();
     assert_eq!(*story.request.state(), State::Expired { at: at(PENDING) }, "when it ran out, not when that was noticed");
-    assert_eq!((transition.at(), transition.effects()), (at(PENDING + 5), [Effect::Redraw].as_slice()));
+    assert_eq!(
+        (transition.at(), transition.effects()),
+        (at(PENDING + 5), [Effect::Redraw, Effect::Thread(Occasion::Decision(None)), Effect::TellPerson(Who::Behalf.id())].as_slice())
+    );
     assert_eq!(story.request.decided(), Some((at(PENDING), DecidedBy::Expiry)));
     assert_eq!(refused(story.apply(Event::Expire)).code(), "already_decided");
 }

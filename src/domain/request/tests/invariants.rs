@@ -4,6 +4,7 @@ use super::support::{Story, Who, group};
 use crate::domain::audit::Head;
 use crate::domain::digest;
 use crate::domain::ids::EventId;
+use crate::domain::notice::Occasion;
 use crate::domain::request::{DecidedBy, Decision, Effect, Grant, Request, State, Status, Transition};
 use crate::domain::seats::SeatSpec;
 use serde_json::Value;
@@ -63,6 +64,7 @@ pub(super) fn check_step(before: &Story, transition: &Transition) {
     assert_eq!(old.asked(), new.asked(), "what was asked never changes");
     check_request(before, new);
     check_history(old, new, transition);
+    check_due(before, new, transition);
     check_end(old, new);
     if old.status() == Status::Pending && new.status() == Status::Approved {
         check_approval(before, new);
@@ -78,7 +80,7 @@ fn check_request(story: &Story, request: &Request) {
     for review in request.approvals() {
         assert_eq!(review.digest, *request.digest(), "an approval of other parameters counts");
         assert!(matches!(review.decision, Decision::Approve | Decision::Edit));
-        assert!(may_ever_approve(review.person()), "{} counts", review.name);
+        assert!(may_ever_approve(request, review.person()), "{} counts", review.name);
     }
     let people: Vec<_> = request.approvals().map(|review| review.person().clone()).collect();
     assert!(people.iter().enumerate().all(|(index, person)| !people[..index].contains(person)), "a person counts twice");
@@ -95,8 +97,10 @@ fn check_request(story: &Story, request: &Request) {
     }
 }
 
-fn may_ever_approve(person: &crate::domain::ids::PersonId) -> bool {
-    [Who::Bob, Who::Carol, Who::Dave].iter().any(|who| who.id() == *person)
+/// An outsider only since an escalation let them; owner and the person it is for never.
+fn may_ever_approve(request: &Request, person: &crate::domain::ids::PersonId) -> bool {
+    let escalated = !request.requirements().escalated_to().is_empty();
+    [Who::Bob, Who::Carol, Who::Dave].iter().any(|who| who.id() == *person) || escalated && *person == Who::Outsider.id()
 }
 
 /// Reviews are only added; an earlier one changes in nothing but whether it counts, and never begins to count again.
@@ -115,6 +119,22 @@ fn check_history(old: &Request, new: &Request, transition: &Transition) {
     let told = transition.effects().iter().find_map(|effect| if let Effect::Reviewed(review) = effect { Some(review) } else { None });
     assert_eq!(told, added);
     assert_eq!(*old.digest() != *new.digest(), added.is_some_and(|review| review.decision == Decision::Edit));
+}
+
+/// A reminder and an escalation happen once, in time, to a request that nobody decided; an escalation is never taken back.
+fn check_due(before: &Story, new: &Request, transition: &Transition) {
+    let old = &before.request;
+    let told = |occasion| transition.effects().contains(&Effect::Thread(occasion));
+    for (was, is, happened) in
+        [(old.remind_at(), new.remind_at(), told(Occasion::Reminder)), (old.escalate_at(), new.escalate_at(), told(Occasion::Escalation))]
+    {
+        assert!(!happened || (was.is_some_and(|due| due <= before.now) && is.is_none_or(|next| next > before.now)));
+        assert!(is.is_none() || new.status() == Status::Pending, "due although decided");
+        assert!(happened || was == is || new.status() != Status::Pending || old.digest() != new.digest(), "it vanished");
+        assert!(!happened || (old.status(), new.status()) == (Status::Pending, Status::Pending));
+    }
+    let (was, is) = (old.requirements().escalated_to(), new.requirements().escalated_to());
+    assert!(was.iter().all(|group| is.contains(group)) && (was == is || told(Occasion::Escalation)));
 }
 
 /// Ends are ends.
@@ -147,14 +167,20 @@ fn check_approval(story: &Story, request: &Request) {
     assert_eq!(approvers.len(), people.len(), "distinct and known");
     for who in &approvers {
         let person = story.person_of(*who);
-        assert!(may_ever_approve(&who.id()) && person.active && person.human && person.proof.fresh, "{who:?}");
+        assert!(may_ever_approve(request, &who.id()) && person.active && person.human && person.proof.fresh, "{who:?}");
         assert!(request.approvals().any(|review| *review.person() == who.id()));
     }
     let mut seats: Vec<SeatSpec> = Vec::new();
-    for spec in &request.requirements().seats {
-        let SeatSpec::Group { group: name, count } = spec else { panic!("the stories ask for groups only") };
-        seats.extend((0..*count).map(|_| group(name, 1)));
+    for spec in request.requirements().open_seats() {
+        let alone = match &spec {
+            SeatSpec::Group { group: name, .. } => group(name, 1),
+            SeatSpec::Any { any, person: None, .. } => SeatSpec::Any { any: any.clone(), person: None, count: 1 },
+            SeatSpec::Any { .. } | SeatSpec::Person { .. } => panic!("the stories ask for groups only"),
+        };
+        seats.extend((0..spec.count()).map(|_| alone.clone()));
     }
+    let asked: u32 = request.requirements().seats.iter().map(SeatSpec::count).sum();
+    assert_eq!(usize::try_from(asked).unwrap(), seats.len(), "an escalation adds no seat and takes none away");
     assert!(!seats.is_empty() && seats.len() == people.len());
     assert!(everyone_sits(story, &seats, &approvers), "{approvers:?} do not fill {seats:?}");
 }

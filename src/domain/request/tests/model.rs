@@ -6,7 +6,7 @@
 use super::invariants::check_step;
 use super::support::*;
 use crate::domain::audit::Actor;
-use crate::domain::policy::{Effect as PolicyEffect, Evaluation, Require, Requirements};
+use crate::domain::policy::{Effect as PolicyEffect, Escalation, Evaluation, Require, Requirements};
 use crate::domain::request::{Act, Decision, Event, Grant, Refused, Request, State, Status};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -36,6 +36,10 @@ enum Step {
     Leaves(Who),
     /// The client is frozen, or let go.
     Freeze,
+    /// Somebody asks whether a reminder is due.
+    Remind,
+    /// Somebody asks whether an escalation is due.
+    Escalate,
 }
 
 const FEW: i64 = 10;
@@ -62,12 +66,15 @@ fn steps() -> Vec<Step> {
             [Step::Cancel(client), Step::RevokeAsClient(client), Step::Redeem(client), Step::RedeemOther(client), Step::Outcome(client)];
         steps.extend(acts);
     }
-    steps.extend([Step::RevokeAsPerson(Who::Bob), Step::Expire, Step::Mint, Step::Wait, Step::Freeze]);
+    steps.extend([Step::RevokeAsPerson(Who::Bob), Step::Expire, Step::Mint, Step::Wait, Step::Freeze, Step::Remind, Step::Escalate]);
     steps.extend([Step::Leaves(Who::Carol), Step::Leaves(Who::Alice)]);
     steps
 }
 
 fn start(requirements: Requirements) -> Story {
+    // In the first third nothing is due, in the second a reminder, in the third an escalation, by which an outsider may sit.
+    let escalation = Escalation { after: PENDING / 2, destinations: Vec::new(), groups: vec!["marketing".to_owned()], done: false };
+    let requirements = Requirements { remind_after: Some(PENDING / 4), escalate: vec![escalation], ..requirements };
     let mut story = Story::with(&body(), requirements.clone());
     let more = Requirements { seats: vec![group("security", 2)], approval_valid: 60, ..requirements.clone() };
     let deny = Evaluation { effect: PolicyEffect::Deny, ..review(Requirements::default()) };
@@ -93,6 +100,8 @@ impl Step {
             Self::Comment(who) => story.comment(who, "comment-text hm"),
             Self::Cancel(number) => story.cancel(client(number).id),
             Self::Expire => story.apply(Event::Expire),
+            Self::Remind => story.apply(Event::Remind),
+            Self::Escalate => story.apply(Event::Escalate),
             Self::RevokeAsClient(number) => story.revoke(Actor::Client(client(number).id)),
             Self::RevokeAsPerson(who) => story.revoke(Actor::Person(who.id())),
             Self::Mint => story.mint(),
@@ -152,7 +161,7 @@ fn key(story: &Story) -> String {
             };
             format!("approved at {} {grant} {}", approval.at, approval.outcome.is_some())
         }
-        State::Pending => "pending".to_owned(),
+        State::Pending => format!("pending {:?} {:?}", request.remind_at(), request.escalate_at()),
         // Nothing follows any of these; which one it is decides what a latecomer is told.
         State::Denied { .. } => format!("denied by {:?}", request.decided().map(|(_, by)| by)),
         State::Expired { .. } | State::Cancelled { .. } => format!("{:?}", request.status()),
@@ -161,7 +170,7 @@ fn key(story: &Story) -> String {
         request.reviews().iter().filter(|review| review.decision == Decision::Edit).map(|review| review.digest).collect();
     let world = (story.now, story.frozen, story.void_before);
     let active: Vec<bool> = story.people.iter().map(|person| person.active).collect();
-    format!("{state}|{counting:?}|{}|{edits:?}|{:?}|{world:?}|{active:?}", request.digest(), request.requirements().seats)
+    format!("{state}|{counting:?}|{}|{edits:?}|{:?}|{world:?}|{active:?}", request.digest(), request.requirements().open_seats())
 }
 
 /// Visits everything within `depth` steps; gives the number of states and of steps that changed one, and the statuses seen.

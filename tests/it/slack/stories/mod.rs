@@ -8,11 +8,14 @@ mod edits;
 mod hostile;
 mod lifecycle;
 mod masks;
+mod outages;
 mod outbox;
 mod questions;
 mod refusals;
 mod socket;
 mod taps;
+mod threads;
+mod waiting;
 
 use crate::support::app::{ApiClient, CHANNEL, TestApp};
 use crate::support::slack::model::{Message, Model, View};
@@ -57,8 +60,28 @@ fn messages<'a>(model: &'a Model, request: &Value) -> Vec<&'a Message> {
         .get(CHANNEL)
         .into_iter()
         .flat_map(|channel| &channel.messages)
-        .filter(|message| message.blocks.to_string().contains(id))
+        .filter(|message| message.thread_ts.is_none() && message.blocks.to_string().contains(id))
         .collect()
+}
+
+/// What the thread of a card was told, one message per entry: its lines, joined by ` / `.
+fn thread(app: &TestApp, card: &Message) -> Vec<String> {
+    let messages = app.slack.messages(&card.channel);
+    messages
+        .iter()
+        .filter(|message| message.thread_ts.as_ref() == Some(&card.ts))
+        .map(|message| shown(message).lines().filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / "))
+        .collect()
+}
+
+/// The thread of a card, once it has that many messages. Moves the clock, by which messages are paced.
+async fn thread_of(app: &TestApp, card: &Message, messages: usize) -> Vec<String> {
+    app.eventually(&format!("{messages} messages in the thread"), async || {
+        app.clock.advance(Duration::from_secs(1));
+        thread(app, card).len() >= messages
+    })
+    .await;
+    thread(app, card)
 }
 
 /// The card of a request, once it stands in the channel and looks as wanted. Moves the clock, by which cards are paced.

@@ -79,7 +79,8 @@ both_databases! {
         })
         .await;
         assert_eq!(line(&app, &archived).await["status"], "failed");
-        assert_eq!(app.slack.calls("chat.postMessage").len(), 0, "the channel was looked at before");
+        let tried = app.slack.calls("chat.postMessage");
+        assert!(tried.iter().all(|call| call.args["channel"] != CHANNEL), "the channel was looked at before");
         let ready = app.stranger().get("/readyz").await.expect(200).body;
         assert_eq!((ready["status"].as_str(), ready["degraded"]["dead_letters"].as_u64()), (Some("ready"), Some(2)));
         let events = app.events().await;
@@ -182,7 +183,7 @@ both_databases! {
         // A replica takes the row at the moment when it is due, and is never heard of again.
         let engine = &app.running.app.engine;
         let due = app.clock.now().plus(Duration::from_secs(30));
-        assert_eq!(engine.store.claim_deliveries(due, 16, LEASE, "dead").await.unwrap().len(), 1);
+        assert_eq!(engine.store.claim_deliveries(due, 16, LEASE, "dead", Vec::new()).await.unwrap().len(), 1);
         app.clock.advance(Duration::from_secs(30));
         assert_eq!(engine.deliver_due("alive").await.unwrap(), 0, "it is in the hands of another");
         app.clock.advance(LEASE.checked_sub(Duration::from_secs(1)).unwrap());
@@ -205,8 +206,11 @@ both_databases! {
                 assert_eq!(store.claim_taps(now, 16, countersign::engine::taps::LEASE, "dead").await.unwrap().len(), 1);
             })
             .await;
-        assert_eq!(app.running.app.engine.finish_taps("alive").await.unwrap(), 0, "its lease is not over");
-        app.clock.advance(countersign::engine::taps::LEASE);
+        if !app.database.url().starts_with("sqlite") {
+            // Others may be alive there: only the end of the lease says that this one is not.
+            assert_eq!(app.running.app.engine.finish_taps("alive").await.unwrap(), 0, "its lease is not over");
+            app.clock.advance(countersign::engine::taps::LEASE);
+        }
         judged(&app).await;
         let approved = app.client("agent").reads(&request["id"]).await;
         assert_eq!((approved["status"].as_str(), approved["reviews"].as_array().unwrap().len()), (Some("approved"), 1));

@@ -11,6 +11,7 @@ mod demo;
 mod docs;
 mod examples;
 mod failures;
+mod fuzz;
 mod operating;
 mod races;
 mod reference;

@@ -301,6 +301,17 @@ pub fn start(built: Built, listener: TcpListener, metrics: Option<TcpListener>) 
     Running { app, workers, upkeep, stop, server, socket }
 }
 
+/// Asks Slack who we are until it says so, and again after it sent us away.
+async fn look_after(slack: Arc<Slack>, intake: Arc<Intake>, every: Duration, mut stop: tokio::sync::watch::Receiver<bool>) {
+    loop {
+        slack.look_after(&intake).await;
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
 impl Running {
     /// Stops: waiting callers are answered with what is known, work in hand is finished, the log's head is signed.
     ///

@@ -143,7 +143,7 @@ impl Engine {
                 Some("it is asked on their behalf")
             } else if owner.as_deref().is_some_and(named) {
                 Some("owns the client that asks")
-            } else if !seats::can_fill_any(&request.requirements().seats, &candidate) {
+            } else if !seats::can_fill_any(&request.requirements().open_seats(), &candidate) {
                 continue;
             } else if !record.active {
                 Some("is not active in the company directory")

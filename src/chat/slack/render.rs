@@ -196,7 +196,7 @@ impl Renderer {
     /// A page as a message for one person: `{"text", "blocks"}`.
     pub fn answer(&self, page: &Page) -> Result<Value, RenderError> {
         let value = self.draw(PAGE_TEMPLATE, context! { sections => Values::from(Serde(&page::sections(page))), home => false })?;
-        limits::message(&value).map_err(|broken| RenderError::Limit(PAGE_TEMPLATE, broken))?;
+        limits::card(&value).map_err(|broken| RenderError::Limit(PAGE_TEMPLATE, broken))?;
         let _: Vec<SlackBlock> = typed(PAGE_TEMPLATE, &value["blocks"])?;
         Ok(value)
     }

@@ -73,6 +73,56 @@ pub struct Built {
     pub socket: Option<Socket>,
 }
 
+/// Slack, put together: what goes out, what comes in, and over what.
+struct SlackParts {
+    platform: Arc<Slack>,
+    intake: Arc<Intake>,
+    /// Over HTTP.
+    inbound: Option<Arc<SlackInbound>>,
+    /// Over connections of ours.
+    links: Option<Arc<Links>>,
+}
+
+fn slack_of(section: &config::slack::Slack) -> Result<SlackParts, StartError> {
+    let settings = SlackSettings {
+        api_url: section.api_url.clone(),
+        bot_token: section.bot_token.clone(),
+        allowed: section.team_ids.iter().cloned().collect(),
+        match_email: section.match_email,
+        shared_channels: section.allow_shared_channels.iter().cloned().collect(),
+    };
+    let platform = Arc::new(Slack::new(&settings).map_err(StartError::new)?);
+    let intake = Arc::new(Intake::new(section.team_ids.iter().cloned()));
+    let (mut inbound, mut links) = (None, None);
+    match section.mode {
+        Mode::Http => {
+            let secrets = &section.signing_secrets;
+            inbound = Some(Arc::new(SlackInbound::new(secrets, Arc::clone(&intake)).map_err(StartError::new)?));
+        }
+        Mode::Socket => {
+            let shared = Arc::new(Links::default());
+            platform.listens_on(Arc::clone(&shared));
+            links = Some(shared);
+        }
+    }
+    Ok(SlackParts { platform, intake, inbound, links })
+}
+
+/// Socket Mode, where that is the way in.
+fn socket_of(slack: &SlackParts, section: &config::slack::Slack, engine: &Arc<Engine>) -> Option<Socket> {
+    Some(Socket {
+        api_url: section.api_url.clone(),
+        app_token: section.app_token.clone()?,
+        intake: Arc::clone(&slack.intake),
+        inbox: Arc::new(Arc::clone(engine)),
+        slack: Arc::clone(&slack.platform),
+        links: Arc::clone(slack.links.as_ref()?),
+        clock: Arc::clone(&engine.clock),
+        random: Arc::clone(&engine.random),
+        timing: Timing::default(),
+    })
+}
+
 /// Puts a server together.
 ///
 /// # Errors
@@ -103,32 +153,8 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         tracing::warn!("policy: default = \"allow\" lets everything pass that no rule names");
     }
     let mut platforms: Vec<Arc<dyn ChatPlatform>> = Vec::new();
-    let (mut slack, mut socket, mut watched) = (None, None, None);
-    if let Some(section) = &config.slack {
-        let settings = SlackSettings {
-            api_url: section.api_url.clone(),
-            bot_token: section.bot_token.clone(),
-            allowed: section.team_ids.iter().cloned().collect(),
-            match_email: section.match_email,
-            shared_channels: section.allow_shared_channels.iter().cloned().collect(),
-        };
-        let platform = Arc::new(Slack::new(&settings).map_err(StartError::new)?);
-        let intake = Arc::new(Intake::new(section.team_ids.iter().cloned()));
-        match section.mode {
-            Mode::Http => {
-                let inbound = SlackInbound::new(&section.signing_secrets, Arc::clone(&intake)).map_err(StartError::new)?;
-                slack = Some(Arc::new(inbound));
-            }
-            Mode::Socket => {
-                let links = Arc::new(Links::default());
-                platform.listens_on(Arc::clone(&links));
-                let app_token = section.app_token.clone().unwrap_or_default();
-                socket = Some((section.api_url.clone(), app_token, Arc::clone(&intake), Arc::clone(&platform), links));
-            }
-        }
-        watched = Some((Arc::clone(&platform), intake));
-        platforms.push(platform);
-    }
+    let slack = config.slack.as_ref().map(slack_of).transpose()?;
+    platforms.extend(slack.as_ref().map(|slack| Arc::clone(&slack.platform) as Arc<dyn ChatPlatform>));
     let engine = Engine {
         directory,
         platforms,
@@ -160,17 +186,7 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
     }
     sync_clients(config, &engine).await?;
     let engine = Arc::new(engine);
-    let socket = socket.map(|(api_url, app_token, intake, slack, links)| Socket {
-        api_url,
-        app_token,
-        intake,
-        inbox: Arc::new(Arc::clone(&engine)),
-        slack,
-        links,
-        clock: Arc::clone(&engine.clock),
-        random: Arc::clone(&engine.random),
-        timing: Timing::default(),
-    });
+    let socket = slack.as_ref().zip(config.slack.as_ref()).and_then(|(slack, section)| socket_of(slack, section, &engine));
     let parts = Parts {
         engine,
         sessions: Arc::new(around.sessions),
@@ -178,11 +194,12 @@ pub async fn build(config: &Config, around: Surroundings) -> Result<Built, Start
         trusted_proxies: config.server.trusted_proxies.clone().into(),
         strangers: Arc::default(),
         metrics: http::metrics::handle(),
-        slack,
+        slack: slack.as_ref().and_then(|slack| slack.inbound.clone()),
         ping: http::events::PING,
         demo: around.demo.map(Arc::new),
     };
-    Ok(Built { parts, slack: watched, look_every: LOOK_EVERY, socket })
+    let slack = slack.map(|slack| (slack.platform, slack.intake));
+    Ok(Built { parts, slack, look_every: LOOK_EVERY, socket })
 }
 
 fn webhooks(config: &Config) -> Result<Webhooks, StartError> {

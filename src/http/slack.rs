@@ -19,13 +19,13 @@ pub async fn interactions(State(app): State<App>, headers: HeaderMap, body: Body
     receive(app, headers, body).await
 }
 
-/// A slash command. None is offered yet; only Slack's own check is answered.
+/// A slash command; its answer goes to the person alone, after the acknowledgement.
 #[utoipa::path(post, path = "/slack/commands", tag = "chat", request_body(content = String, content_type = "application/x-www-form-urlencoded"), responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 413)))]
 pub async fn commands(State(app): State<App>, headers: HeaderMap, body: Body) -> Response {
     receive(app, headers, body).await
 }
 
-/// An event. Only the URL verification has a meaning yet.
+/// An event: the app's own page was opened, the app was uninstalled, its tokens were revoked.
 #[utoipa::path(post, path = "/slack/events", tag = "chat", request_body(content = String, content_type = "application/json"), responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 413)))]
 pub async fn events(State(app): State<App>, headers: HeaderMap, body: Body) -> Response {
     receive(app, headers, body).await

@@ -260,17 +260,16 @@ impl Slack {
         Ok(answer.pointer("/bot/app_id").and_then(Value::as_str).map(str::to_owned))
     }
 
-    /// Finds out who we are and, after Slack sent us away, whether it takes us again; `true` when there is nothing to be found out.
-    pub async fn look_after(&self, intake: &Intake) -> bool {
+    /// Finds out who we are and, after Slack sent us away, whether it takes us again; asks nothing when both are known.
+    pub async fn look_after(&self, intake: &Intake) {
         if intake.knows_itself() && self.installed.refused().is_none() {
-            return true;
+            return;
         }
         match self.own_app().await {
             Ok(Some(app)) => intake.learn(&app),
             Ok(None) => {}
             Err(error) => tracing::debug!(code = error.code(), "Slack did not say who we are"),
         }
-        intake.knows_itself() && self.installed.refused().is_none()
     }
 
     async fn post_card(&self, channel: &str, card: &Card) -> Result<Posted, DeliveryError> {

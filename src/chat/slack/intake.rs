@@ -63,8 +63,8 @@ struct Event {
     team_id: Option<String>,
     enterprise_id: Option<String>,
     api_app_id: Option<String>,
-    #[serde(default)]
-    event: Value,
+    #[serde(rename = "event", default)]
+    about: Value,
     authorizations: Option<Vec<Authorization>>,
 }
 
@@ -136,7 +136,7 @@ impl Intake {
             .map_or((None, None), |one| (given(one.team_id), given(one.enterprise_id)));
         let (team, enterprise) = (team.or_else(|| given(event.team_id)), enterprise.or_else(|| given(event.enterprise_id)));
         self.admit(event.api_app_id.as_deref(), &[team.as_deref(), enterprise.as_deref()])?;
-        let told = |pointer: &str| event.event.pointer(pointer);
+        let told = |pointer: &str| event.about.pointer(pointer);
         Ok(match told("/type").and_then(Value::as_str) {
             Some("app_home_opened") if told("/tab").and_then(Value::as_str) != Some("messages") => {
                 let user = told("/user").and_then(Value::as_str).filter(|user| !user.is_empty()).ok_or(PayloadError::Malformed)?;

@@ -150,13 +150,14 @@ impl Slot {
         let mut stop = self.stop.clone();
         let mut next: Option<Box<Link>> = None;
         loop {
-            let link = match next.take() {
-                Some(link) => *link,
-                None => tokio::select! {
+            let link = if let Some(link) = next.take() {
+                *link
+            } else {
+                tokio::select! {
                     link = self.connect() => link,
                     () = self.socket.links.disabled() => return,
                     () = stopped(&mut stop) => return,
-                },
+                }
             };
             match self.serve(link).await {
                 End::Lost => {}
@@ -261,7 +262,7 @@ impl Slot {
                 }
                 link = soon(&mut next) => break End::Replaced(Box::new(link)),
                 _ = ping.tick() => {
-                    if sink.send(Message::Ping(Default::default())).await.is_err() {
+                    if sink.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
                         break End::Lost;
                     }
                 }

@@ -247,7 +247,7 @@ async fn the_token_tells_who_it_is_and_what_it_may() {
     let world = World::start().await;
     let installation = world.slack.auth_test().await.unwrap();
     assert_eq!((installation.team_id.as_deref(), installation.org_wide), (Some("T0ACME"), false));
-    assert!(installation.scopes.contains("chat:write") && installation.scopes.len() == 7);
+    assert!(installation.scopes.contains("chat:write") && installation.scopes.len() == 8);
     let wrong = world.slack_with(|settings| settings.bot_token = "xoxb-other".into(), Duration::from_secs(5));
     assert_eq!(code(&wrong.auth_test().await.unwrap_err()), "invalid_auth");
     world.fake.change(|model| model.token_error = Some("account_inactive".to_owned()));

@@ -4,7 +4,7 @@
 
 use countersign::chat::slack::limits;
 use countersign::chat::slack::render::Renderer;
-use countersign::chat::{Confirmation, Reply};
+use countersign::chat::{Confirmation, Page, PageSection, Reply};
 use countersign::domain::ask::{DenyOption, Link};
 use countersign::domain::card::{Card, GrantLine, History, OutcomeLine, Phase, ReviewLine, SeatLine};
 use countersign::domain::edit::Change;
@@ -420,6 +420,10 @@ fn every_state_has_its_card() {
     insta::assert_json_snapshot!("modal_details", details_json(&one_of_two()));
     insta::assert_json_snapshot!("modal_details_needs_comment", details_json(&Card { needs_comment: true, ..pending() }));
     insta::assert_json_snapshot!("modal_details_hostile", details_json(&hostile()));
+    let section =
+        |heading: &str, cards: Vec<Card>| PageSection { heading: heading.to_owned(), lines: vec!["0 of 2 approved".to_owned()], cards };
+    let page = Page { sections: vec![section("Waiting for you", vec![editable(), hostile()]), section("<!channel> *x*", Vec::new())] };
+    insta::assert_json_snapshot!("page_answer", renderer().answer(&page).unwrap());
     insta::assert_json_snapshot!("modal_edit", edit_json(&editable(), None));
     let confirmation = confirmation();
     let strict = Card { needs_comment: true, ..editable() };

@@ -20,7 +20,7 @@ use std::net::IpAddr;
 const NOW: Timestamp = Timestamp::from_millis(1_795_174_800_000);
 
 /// A callback of Slack: without a signature nothing is accepted; with one nothing breaks, and nobody from elsewhere comes in.
-pub fn callback(bytes: &[u8]) {
+pub(crate) fn callback(bytes: &[u8]) {
     let secret = SecretString::from(SECRET);
     let inbound = SlackInbound::new([&secret], ["T0ACME".to_owned()], None).expect("a secret that is not empty");
     assert!(inbound.authenticate(&HeaderMap::new(), bytes, NOW).is_err(), "unsigned bytes were accepted");
@@ -38,7 +38,7 @@ pub fn callback(bytes: &[u8]) {
 }
 
 /// The body of a request: read strictly, and what is shown of it is a copy that stays within it.
-pub fn request(bytes: &[u8]) {
+pub(crate) fn request(bytes: &[u8]) {
     let Ok(value) = json::parse(bytes) else { return };
     let Ok(ask) = Ask::from_value(&value) else { return };
     let masked = mask::mask_parameters(&ask.parameters, &ask.sensitive, &[], Nonce::new([7; 16]));
@@ -50,7 +50,7 @@ pub fn request(bytes: &[u8]) {
 }
 
 /// A policy, and the cases to test one: whatever it is, it is read or refused with a place.
-pub fn policy(bytes: &[u8]) {
+pub(crate) fn policy(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match Policy::parse(text) {
         Ok(policy) => assert!(policy.version().starts_with("sha256:")),
@@ -60,7 +60,7 @@ pub fn policy(bytes: &[u8]) {
 }
 
 /// JSON in its canonical form: has one spelling, and reading it changes nothing.
-pub fn canonical(bytes: &[u8]) {
+pub(crate) fn canonical(bytes: &[u8]) {
     let Ok(value) = json::parse(bytes) else { return };
     let form = json::canonical(&value);
     let again = json::parse(&form).expect("canonical JSON is JSON");
@@ -69,7 +69,7 @@ pub fn canonical(bytes: &[u8]) {
 }
 
 /// A grant: recognised as it was signed, or not at all.
-pub fn grant(bytes: &[u8]) {
+pub(crate) fn grant(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let known: Value = serde_json::from_str(include_str!("../tests/fixtures/first-release.json")).expect("the fixture is JSON");
     let key = format!(
@@ -86,7 +86,7 @@ pub fn grant(bytes: &[u8]) {
 }
 
 /// The address of a webhook: what passes is https, without credentials, and not an address inside.
-pub fn webhook_url(bytes: &[u8]) {
+pub(crate) fn webhook_url(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(target) = Guard::default().check(text) else { return };
     let Target::Public(url) = target else { panic!("nothing is allowed, and this was: {text}") };

@@ -4,7 +4,7 @@
 //! are constant: whatever somebody wrote reaches it as JSON, and its script only ever makes text of it.
 
 use super::FakeSlack;
-use super::model::{Channel, Message, Model};
+use super::model::{Channel, Ephemeral, Message, Model};
 use super::person::{Acknowledged, Filled, Impossible};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -35,6 +35,8 @@ pub(super) fn routes() -> Router<FakeSlack> {
         .route("/page/{token}/tap", post(tap))
         .route("/page/{token}/submit", post(submit))
         .route("/page/{token}/close", post(close))
+        .route("/page/{token}/command", post(command))
+        .route("/page/{token}/home", post(home))
 }
 
 /// Whether a path carries the page's token.
@@ -116,7 +118,8 @@ fn shown(model: &Model, me: Option<&str>) -> Value {
     let stack = me.and_then(|me| model.stacks.get(me)).into_iter().flatten();
     let dialogs: Vec<Value> =
         stack.filter_map(|id| model.views.get(id)).map(|view| json!({"id": view.id, "hash": view.hash, "content": view.content})).collect();
-    json!({"me": me, "people": people, "channels": channels, "told": told, "dialogs": dialogs})
+    let home = me.and_then(|me| model.homes.get(me)).map(|view| json!({"id": view.id, "content": view.content}));
+    json!({"me": me, "people": people, "channels": channels, "told": told, "dialogs": dialogs, "home": home})
 }
 
 /// When this person was told something alone for the last time: a direct message, or a private one in a channel.
@@ -171,7 +174,7 @@ async fn tap(State(slack): State<FakeSlack>, Path(token): Path<String>, Json(tap
                 None => Err(Impossible::new("This message is gone.")),
             }
         }
-        Place::Dialog { view } => match person.view().filter(|top| top.id == view) {
+        Place::Dialog { view } => match person.view().into_iter().chain(person.home()).find(|shown| shown.id == view) {
             Some(view) => person.taps_in(&view, &tap.action).await,
             None => Err(Impossible::new("This dialog is closed.")),
         },
@@ -212,6 +215,47 @@ async fn close(State(slack): State<FakeSlack>, Path(token): Path<String>, Json(c
     }
     slack.user(&close.me).closes(close.all);
     StatusCode::NO_CONTENT.into_response()
+}
+
+/// A slash command.
+#[derive(Debug, serde::Deserialize)]
+struct Command {
+    me: String,
+    channel: String,
+    /// What stands behind `/countersign`.
+    words: String,
+}
+
+async fn command(State(slack): State<FakeSlack>, Path(token): Path<String>, Json(command): Json<Command>) -> Response {
+    if !admits(&slack, &token) {
+        return nothing();
+    }
+    let answer = slack.user(&command.me).commands(&command.channel, &command.words).await;
+    if let Ok(Acknowledged { status: 200, body }) = &answer
+        && let Ok(said) = serde_json::from_str::<Value>(body)
+    {
+        // Slack shows what the app answers at once like what it posts to the response_url.
+        let now = slack.now();
+        slack.change(|model| {
+            let ts = model.ts(now);
+            let text = said["text"].as_str().unwrap_or_default().to_owned();
+            model.ephemerals.push(Ephemeral { channel: command.channel, user: command.me, ts, text, blocks: said["blocks"].clone() });
+        });
+    }
+    told(answer)
+}
+
+/// Who opens the app's own page.
+#[derive(Debug, serde::Deserialize)]
+struct Home {
+    me: String,
+}
+
+async fn home(State(slack): State<FakeSlack>, Path(token): Path<String>, Json(home): Json<Home>) -> Response {
+    if !admits(&slack, &token) {
+        return nothing();
+    }
+    told(slack.user(&home.me).opens_home().await)
 }
 
 /// What the app answered, as Slack's client learns it.

@@ -12,6 +12,10 @@ let world = { people: [], channels: [], told: [], dialogs: [] };
 /** The newest `ts` that each person saw in each room; what was put away. */
 const read = {};
 const away = new Set();
+/** The room that is the app's own page. */
+const HOME = "home";
+/** Who opened it last. */
+let opened = null;
 let asking = null;
 let toasting = 0;
 
@@ -91,7 +95,8 @@ function go(change) {
 /** Somebody, somewhere: the first person and channel where the address names none that is there. */
 function settle() {
   const me = world.people.some((person) => person.id === here.me) ? here.me : world.people[0]?.id;
-  const room = world.channels.some((channel) => channel.id === here.room) ? here.room : world.channels.find((channel) => !channel.direct)?.id;
+  const known = here.room === HOME || world.channels.some((channel) => channel.id === here.room);
+  const room = known ? here.room : world.channels.find((channel) => !channel.direct)?.id;
   if (me === here.me && room === here.room) return;
   const hash = `#${[me, room].filter(Boolean).map(encodeURIComponent).join("/")}`;
   history.replaceState(null, "", hash);
@@ -113,6 +118,8 @@ function show() {
   showPeople();
   showRooms();
   if (room) showRoom(room);
+  if (here.room === HOME) showHome();
+  at("composer").hidden = !room || room.direct;
   showThread(room);
   showDialog();
 }
@@ -166,7 +173,11 @@ function showRooms() {
   };
   const hash = () => make("span", { class: "sign", "aria-hidden": "true" }, "#");
   at("channels").replaceChildren(...world.channels.filter((room) => !room.direct).map((room) => row(room, hash(), room.name)));
-  at("directs").replaceChildren(...world.channels.filter((room) => room.direct).map((room) => row(room, face("C", "app"), "Countersign")));
+  const home = make("li", {}, make("button", {
+    type: "button", class: "room", "aria-current": here.room === HOME ? "true" : null, "data-room": HOME,
+    onclick: () => { go({ room: HOME, thread: null }); send("home", {}); },
+  }, face("C", "app"), make("span", { class: "label" }, "Home")));
+  at("directs").replaceChildren(home, ...world.channels.filter((room) => room.direct).map((room) => row(room, face("C", "app"), "Messages")));
 }
 
 /** Shows a list of messages; what did not change keeps its node, so that nothing flickers and no focus is lost. */
@@ -196,6 +207,22 @@ function showRoom(room) {
   const told = world.told.filter((one) => one.channel === room.id && !away.has(one.ts)).map(whisper);
   const all = [...shown, ...told].sort((one, other) => one.key.localeCompare(other.key));
   fill(at("messages"), all.length ? all : [quiet()], `${here.me}/${room.id}`);
+}
+
+/** The app's own page, which it publishes when somebody opens it. */
+function showHome() {
+  at("name").textContent = "Countersign";
+  at("topic").textContent = `What the app shows ${around.person(here.me)} alone`;
+  document.title = "Countersign · Slack in memory";
+  const view = world.home;
+  // Whoever comes to it as somebody else opens it as well.
+  if (!view && opened !== here.me) {
+    opened = here.me;
+    send("home", {});
+  }
+  const shown = view && { key: "home", sign: view.id, build: () => make("li", { class: "home" }, blocks(view.content.blocks, { ...around, me: here.me, press: (button, block, node) => press({ view: view.id }, button, node) })) };
+  fill(at("messages"), [shown ?? quiet()], `${here.me}/${HOME}`);
+  at("messages").scrollTop = 0;
 }
 
 function showThread(room) {
@@ -330,6 +357,16 @@ async function submit(event) {
   if (!answer) at("modal-wrong").textContent = "Countersign did not accept that. Try again.";
 }
 
+async function command(event) {
+  event.preventDefault();
+  const typed = at("command").value.trim();
+  if (!typed) return;
+  if (!/^\/countersign(\s|$)/.test(typed)) return say("Only /countersign does something here.");
+  at("command").value = "";
+  await send("command", { channel: here.room, words: typed.slice("/countersign".length).trim() });
+}
+
+at("composer").addEventListener("submit", command);
 at("modal-form").addEventListener("submit", submit);
 at("modal-cancel").addEventListener("click", () => send("close", { all: false }));
 at("modal-back").addEventListener("click", () => send("close", { all: false }));

@@ -216,6 +216,18 @@ def slack(page: Page, url: str, pictures: Pictures) -> None:
     expect(edited).to_contain_text("succeeded", timeout=30_000)
     pictures.take(page, "slack-edited", ".message:has-text('Edited by a reviewer')")
 
+    # The slash command answers one person; the app's own page shows what waits for them.
+    page.locator("#command").fill("/countersign help")
+    button(page.locator("#composer"), "Send").click()
+    expect(whisper).to_contain_text("/countersign")
+    enter("approvals-security")
+    expect(page.get_by_role("button", name="Approve iam.attach")).to_be_visible(timeout=30_000)
+    page.locator("[data-room=home]").click()
+    expect(page.locator(".home")).to_contain_text("iam.attach")
+    pictures.take(page, "slack-home")
+    page.set_viewport_size(PHONE)
+    fits(page)
+
 
 def main() -> None:
     story, url, folder = sys.argv[1:]

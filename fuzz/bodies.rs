@@ -5,6 +5,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use countersign::chat::slack::callback::SlackInbound;
+use countersign::chat::slack::intake::Intake;
 use countersign::domain::ask::Ask;
 use countersign::domain::digest::Nonce;
 use countersign::domain::policy::{Policy, parse_cases};
@@ -16,13 +17,14 @@ use countersign::webhook::{Guard, Target, guard};
 use secrecy::SecretString;
 use serde_json::Value;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_174_800_000);
 
 /// A callback of Slack: without a signature nothing is accepted; with one nothing breaks, and nobody from elsewhere comes in.
 pub(crate) fn callback(bytes: &[u8]) {
     let secret = SecretString::from(SECRET);
-    let inbound = SlackInbound::new([&secret], ["T0ACME".to_owned()], None).expect("a secret that is not empty");
+    let inbound = SlackInbound::new([&secret], Arc::new(Intake::new(["T0ACME".to_owned()]))).expect("a secret that is not empty");
     assert!(inbound.authenticate(&HeaderMap::new(), bytes, NOW).is_err(), "unsigned bytes were accepted");
     let Ok(body) = std::str::from_utf8(bytes) else { return };
     let headers: HeaderMap = person::sign(SECRET, body, NOW)

@@ -293,6 +293,7 @@ impl<'b> Batch<'b> {
     }
 
     /// What comes too rarely to be worth a shared statement.
+    #[expect(clippy::too_many_lines, reason = "a table of the kinds of work, each with the call that does it")]
     async fn single(&mut self, work: &'b Work) -> Result<Answer, StoreError> {
         let conn = &mut *self.conn;
         match work {

@@ -13,7 +13,7 @@ use crate::store::RawEvent;
 const BATCH: u32 = 32;
 
 /// The kinds of events that give a request another version.
-const CHANGES: [Kind; 11] = [
+const CHANGES: [Kind; 13] = [
     Kind::RequestCreated,
     Kind::RequestApproved,
     Kind::RequestDenied,
@@ -21,6 +21,8 @@ const CHANGES: [Kind; 11] = [
     Kind::RequestCancelled,
     Kind::RequestRevoked,
     Kind::RequestEdited,
+    Kind::RequestReminded,
+    Kind::RequestEscalated,
     Kind::RequestOutcome,
     Kind::ReviewRecorded,
     Kind::GrantMinted,

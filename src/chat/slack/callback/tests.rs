@@ -76,7 +76,7 @@ fn slacks_own_checks_are_answered() {
     );
     assert_eq!(ask(&inbound, b"ssl_check=1&token=x"), Ok(Received::In(Inbound::Nothing)));
     assert_eq!(
-        ask(&inbound, br#"{"type":"event_callback","team_id":"T1","event":{"type":"app_home_opened"}}"#),
+        ask(&inbound, br#"{"type":"event_callback","team_id":"T1","event":{"type":"channel_rename"}}"#),
         Ok(Received::In(Inbound::Nothing))
     );
     let mut closed = payload();

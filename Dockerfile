@@ -24,7 +24,7 @@ RUN apt-get update \
     && useradd --system --uid 10001 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin countersign \
     && install -d -o countersign -g countersign -m 0700 /data
 COPY --from=build /usr/local/bin/countersign /usr/local/bin/countersign
-COPY countersign.example.toml policy.example.toml LICENSE LICENSE-APACHE LICENSE-MIT /usr/share/doc/countersign/
+COPY countersign.example.toml policy.example.toml directory.example.toml LICENSE LICENSE-APACHE LICENSE-MIT /usr/share/doc/countersign/
 
 # Loopback inside a container reaches nobody: listen on every interface and let the platform decide what is published.
 ENV COUNTERSIGN_SERVER__LISTEN=0.0.0.0:8080 \

@@ -1,4 +1,4 @@
-//! Owns the comparison with the targets of the performance sheet.
+//! Owns the comparison with the targets of `bench/README.md`.
 
 use serde_json::{Value, json};
 

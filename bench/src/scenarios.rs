@@ -1,4 +1,4 @@
-//! Owns what is measured: one function per letter of the sheet, each with a server, an echo and a disk of its own.
+//! Owns what is measured: one function per letter of `bench/README.md`, each with a server, an echo and a disk of its own.
 //!
 //! Never gives a figure without the two probes beside it, taken in the same minute.
 

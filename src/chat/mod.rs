@@ -14,7 +14,7 @@
 //!    already masked; caller text must never become markup. What does not fit is said, and the one-tap Approve gives
 //!    way to Details. The hash of the rendered bytes goes into [`Posted`].
 //! 4. **Failures**: every answer of the platform becomes a [`DeliveryError`]; when to try again is the delivery worker's business.
-//! 5. A fake server of the platform in `tests/it/support`, driven by the platform's own SDKs, and snapshots of every state.
+//! 5. A fake server of the platform (as `fake_slack`), driven by the platform's own SDKs, and snapshots of every state.
 
 pub mod inbound;
 pub mod pacer;

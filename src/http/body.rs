@@ -22,6 +22,9 @@ const DRAIN: usize = 4 * 1024 * 1024;
 /// How long the rest may take to come: whoever sends no more is answered all the same.
 const DRAIN_FOR: Duration = Duration::from_secs(1);
 
+/// How long a body may take to come: whoever trickles it must not hold a connection for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A strictly parsed JSON body.
 #[derive(Debug)]
 pub struct StrictJson(pub Value);
@@ -77,8 +80,13 @@ impl<S: Send + Sync> FromRequest<S> for PolicyText {
 /// Reads a whole body, or refuses it once it is larger than `limit`.
 ///
 /// # Errors
-/// 413 when too large, 400 when the connection broke.
+/// 413 when too large, 400 when the connection broke, 408 when it takes longer than [`PATIENCE`].
 pub async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, Problem> {
+    let late = || Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", format!("The body did not come within {} s.", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, read_all(body, limit)).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn read_all(body: Body, limit: usize) -> Result<axum::body::Bytes, Problem> {
     let mut chunks = body.into_data_stream();
     let mut kept = Vec::new();
     while let Some(chunk) = chunks.next().await {

@@ -4,6 +4,7 @@
 use crate::support::app::{DIRECTORY, POLICY, export};
 use crate::support::db::both_databases;
 use crate::support::server::{Ended, PATIENCE, Site, Tap};
+use crate::support::slack::model::Message;
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -25,6 +26,11 @@ fn change(site: &Site, file: &str, before: &str, after: &str) {
     let text = std::fs::read_to_string(site.path(file)).unwrap();
     assert!(text.contains(before), "{file} has no {before}");
     std::fs::write(site.path(file), text.replace(before, after)).unwrap();
+}
+
+/// The messages in the channel that are no replies.
+fn cards(site: &Site) -> Vec<Message> {
+    site.slack.messages(crate::support::app::CHANNEL).into_iter().filter(|message| message.thread_ts.is_none()).collect()
 }
 
 /// It ended with an error that says all of this, and not the way programs crash.
@@ -105,7 +111,7 @@ both_databases! {
         assert_eq!(status.code(), Some(0), "{log}");
         let mut rest = Vec::new();
         let _ = half.read_to_end(&mut rest).await;
-        assert_eq!(site.slack.messages(crate::support::app::CHANNEL).len(), 1);
+        assert_eq!(cards(&site).len(), 1);
         assert_eq!(site.count("SELECT count(*) FROM delivery WHERE sent_version >= 1 AND posted_ts IS NOT NULL").await, 1, "the card was posted and that is not recorded");
         // The tap is decided, by this life or the next; the card that is there is used.
         let server = site.start().await;
@@ -113,7 +119,7 @@ both_databases! {
         let decided = server.caller().call("GET", &path, Some("agent"), None, &[]).await.unwrap();
         assert_eq!(decided.body["status"], "approved");
         site.until_count("SELECT count(*) FROM delivery WHERE sent_version < wanted_version", 0).await;
-        let messages = site.slack.messages(crate::support::app::CHANNEL);
+        let messages = cards(&site);
         assert_eq!(messages.len(), 1);
         assert!(messages[0].text.contains("pproved"), "{}", messages[0].text);
         server.stop().await;

@@ -40,6 +40,8 @@ const CONNECTIONS: usize = 2;
 const MESSAGE_LIMIT: usize = 1024 * 1024;
 /// Envelopes of one connection that are handled at a time; more wait in the socket.
 const AT_WORK: usize = 64;
+/// A connection that lived so long was fine; Slack keeps one for hours.
+const STEADY: Duration = Duration::from_mins(1);
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +151,7 @@ impl Slot {
     async fn hold(self) {
         let mut stop = self.stop.clone();
         let mut next: Option<Box<Link>> = None;
+        let mut pause = self.socket.timing.pause.0;
         loop {
             let link = if let Some(link) = next.take() {
                 *link
@@ -159,8 +162,16 @@ impl Slot {
                     () = stopped(&mut stop) => return,
                 }
             };
+            let since = Instant::now();
             match self.serve(link).await {
-                End::Lost => {}
+                // One that broke soon would break soon again: Slack has enough connections of us, or we choke on what it sends.
+                End::Lost if since.elapsed() < STEADY => {
+                    tokio::select! {
+                        () = self.rest(&mut pause) => {}
+                        () = stopped(&mut stop) => return,
+                    }
+                }
+                End::Lost => pause = self.socket.timing.pause.0,
                 End::Replaced(link) => next = Some(link),
                 End::Disabled => {
                     tracing::error!(
@@ -175,8 +186,7 @@ impl Slot {
 
     /// Tries until a connection greets.
     async fn connect(&self) -> Link {
-        let (first, longest) = self.socket.timing.pause;
-        let mut full = first;
+        let mut pause = self.socket.timing.pause.0;
         loop {
             match self.try_connect().await {
                 Ok(link) => return link,
@@ -185,11 +195,16 @@ impl Slot {
                     self.socket.links.failed(&code);
                 }
             }
-            // Up to half of it is taken off at random, so that servers do not come back in step.
-            let [byte] = self.socket.random.bytes::<1>();
-            tokio::time::sleep(full.saturating_sub(full.mul_f64(f64::from(byte) / 512.0))).await;
-            full = full.saturating_mul(2).min(longest);
+            self.rest(&mut pause).await;
         }
+    }
+
+    /// Waits, and makes the next pause longer.
+    async fn rest(&self, pause: &mut Duration) {
+        // Up to half of it is taken off at random, so that servers do not come back in step.
+        let [byte] = self.socket.random.bytes::<1>();
+        tokio::time::sleep(pause.saturating_sub(pause.mul_f64(f64::from(byte) / 512.0))).await;
+        *pause = pause.saturating_mul(2).min(self.socket.timing.pause.1);
     }
 
     /// One attempt, up to the greeting; the code of what failed.
@@ -282,6 +297,8 @@ impl Slot {
             };
             let _ = timeout(self.socket.timing.greeting, rest).await;
         }
+        // Whatever is being taken is taken to its end: only its acknowledgement is lost, and a copy that comes again is known.
+        at_work.detach_all();
         end
     }
 }

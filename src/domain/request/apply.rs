@@ -162,7 +162,8 @@ impl Request {
         if let Some(reason) = &reason {
             event = event.with("reason_commitment", self.commit_text(reason));
         }
-        let effects = vec![Effect::Redraw, Effect::Thread(Occasion::Decision(None))];
+        let mut effects = vec![Effect::Redraw, Effect::Thread(Occasion::Decision(None))];
+        effects.extend(self.tell_behalf(None));
         Ok(self.next(State::Cancelled { at: now, by: client, reason }, vec![event], effects, now))
     }
 

@@ -427,13 +427,19 @@ impl Request {
     /// What a reviewer's edit means, who saw the present parameters masked.
     ///
     /// # Errors
-    /// Where something hidden or masked did not come back as it was shown, or a value stands where the policy would hide it:
-    /// nobody who reviews after them would see it.
+    /// Where something hidden or masked did not come back as it was shown; where a value stands that the policy would hide, so that
+    /// nobody who reviews after them would see it; and where what is masked now would be shown, because its neighbour changed.
     pub fn unmask(&self, edited: &Map<String, Value>) -> Result<Map<String, Value>, Vec<FieldError>> {
         let shown = self.masked(self.parameters());
         let parameters = edit::unmask(self.parameters(), &shown, edited)?;
-        let unseen = self.masked(&parameters).hidden.into_iter().filter(|pointer| !shown.hidden.contains(pointer));
-        let errors: Vec<_> = unseen.map(|pointer| FieldError::new(pointer, "is hidden by the policy: an edit cannot set it")).collect();
+        let after = self.masked(&parameters);
+        let unseen = after.hidden.iter().filter(|pointer| !shown.hidden.contains(pointer));
+        let mut errors: Vec<_> =
+            unseen.map(|pointer| FieldError::new(pointer.clone(), "is hidden by the policy: an edit cannot set it")).collect();
+        let uncovered = shown.pointers.iter().filter(|pointer| !after.pointers.contains(pointer));
+        errors.extend(
+            uncovered.map(|pointer| FieldError::new(pointer.clone(), "would no longer be masked: leave what stands beside it as it is")),
+        );
         if errors.is_empty() { Ok(parameters) } else { Err(errors) }
     }
 

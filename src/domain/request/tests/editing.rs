@@ -228,3 +228,21 @@ fn a_draft_says_what_the_edit_will_lead_to_and_what_is_wrong_with_it() {
     assert!(closed.request.form().is_none());
     assert_eq!(closed.request.draft(&filled("10")).unwrap_err(), Refused::NotOffered("edit"));
 }
+
+#[test]
+fn no_edit_uncovers_what_is_masked_because_of_its_neighbour() {
+    let mut asked = body();
+    asked["parameters"] =
+        json!({"rows": 1000, "argv": ["curl", "--password", "hunter2"], "env": [{"name": "DB_PASSWORD", "value": "hunter3"}]});
+    let story = Story::with(&asked, one_seat());
+    let shown = story.request.masked(story.request.parameters()).value;
+    assert!(!serde_json::to_string(&shown).unwrap().contains("hunter"), "{shown:?}");
+    for (pointer, harmless, uncovered) in [("/argv/1", "--note", "/argv/2"), ("/env/0/name", "GREETING", "/env/0/value")] {
+        let mut edited = serde_json::Value::Object(shown.clone());
+        *edited.pointer_mut(pointer).unwrap() = json!(harmless);
+        let errors = story.request.unmask(edited.as_object().unwrap()).unwrap_err();
+        assert_eq!(errors.iter().map(|error| error.pointer.as_str()).collect::<Vec<_>>(), [uncovered]);
+        assert_eq!(errors[0].detail, "would no longer be masked: leave what stands beside it as it is");
+    }
+    assert_eq!(&story.request.unmask(&shown).unwrap(), story.request.parameters());
+}

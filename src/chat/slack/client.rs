@@ -39,6 +39,8 @@ use url::{Host, Url};
 const SPACING: Duration = Duration::from_secs(1);
 /// How long a channel that was fine is not asked about again.
 const FINE_FOR: Duration = Duration::from_mins(5);
+/// How long a card that stands waits while Slack sends us away.
+const AWAY: Duration = Duration::from_mins(1);
 /// People of another company read along.
 const SHARED: &str = "channel_is_shared";
 /// Longest private sentence, in characters.
@@ -272,7 +274,7 @@ impl Slack {
 
     async fn post_card(&self, channel: &str, card: &Card) -> Result<Posted, DeliveryError> {
         if let Some(code) = self.installed.refused() {
-            return Err(DeliveryError::Refused { code });
+            return Err(permanent(&code));
         }
         self.fine_channel(channel).await?;
         let rendered = self.renderer.card(card).map_err(|error| undrawable(&error))?;
@@ -286,7 +288,8 @@ impl Slack {
 
     async fn update_card(&self, posted: &Posted, card: &Card) -> Result<Posted, DeliveryError> {
         if let Some(code) = self.installed.refused() {
-            return Err(DeliveryError::Refused { code });
+            // The card stands where Slack does not let us in; it is put right once it does.
+            return Err(DeliveryError::Retry { after: Some(AWAY), code });
         }
         let rendered = self.renderer.card(card).map_err(|error| undrawable(&error))?;
         let hash = rendered.hash();

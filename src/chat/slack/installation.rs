@@ -38,7 +38,9 @@ impl Installed {
 
     /// Learns from a failed call.
     pub(super) fn learn(&self, error: &DeliveryError) {
-        if let DeliveryError::Refused { code } = error {
+        if let DeliveryError::Permanent { code } = error
+            && matches!(code.as_str(), "account_inactive" | "token_revoked" | "token_expired" | "invalid_auth" | "not_authed")
+        {
             self.gone(code);
         }
     }

@@ -78,12 +78,15 @@ both_databases! {
         // A word on the same connection afterwards shows that the first was dealt with.
         app.slack.writes(one, &envelope("e2", &json!({"type": "view_closed", "user": {"id": "U0BOB"}, "team": {"id": "T0ACME"}})));
         app.slack.until("the word after it", |_| (acknowledged(&app, "e2") == 1).then_some(())).await;
+        assert_eq!(acknowledged(&app, "e1"), 0, "nothing was stored");
         taps_are_refused(&app, false).await;
         app.slack.writes(other, &envelope("e1", &payload));
-        app.slack.until("the acknowledgement", |_| (acknowledged(&app, "e1") == 1).then_some(())).await;
+        // The first try may be under way still and succeed now: then both are acknowledged, which is as good.
+        app.slack.until("the acknowledgement", |_| (acknowledged(&app, "e1") >= 1).then_some(())).await;
         judged(&app).await;
+        let so_far = acknowledged(&app, "e1");
         app.slack.writes(one, &envelope("e1", &payload));
-        app.slack.until("the second acknowledgement", |_| (acknowledged(&app, "e1") == 2).then_some(())).await;
+        app.slack.until("another acknowledgement", |_| (acknowledged(&app, "e1") > so_far).then_some(())).await;
         // The same tap in another envelope: the tap's own key tells.
         app.slack.writes(one, &envelope("e3", &payload));
         app.slack.until("the acknowledgement of the copy", |_| (acknowledged(&app, "e3") == 1).then_some(())).await;

@@ -85,7 +85,7 @@ fn escalation(escalation: &Escalation) -> String {
     for destination in &escalation.destinations {
         let _ = write!(text, ", card: {destination}");
     }
-    if !escalation.groups.is_empty() {
+    if escalation.opens() {
         let _ = write!(text, ", open seats also to {}", escalation.groups.join(", "));
     }
     text
@@ -122,7 +122,7 @@ pub(super) fn sentences(effect: Effect, deciding: &[&str], unsure: &[&str], requ
             let by = if by_default { "by default, since no rule matches".to_owned() } else { format!("by {}", rules(deciding)) };
             let needs = if seats.is_empty() { "nobody can approve it".to_owned() } else { format!("it needs {seats}") };
             let mut text = format!("Review asked for {by}: {needs}.");
-            for Escalation { after, groups, .. } in requirements.escalate.iter().filter(|escalation| !escalation.groups.is_empty()) {
+            for Escalation { after, groups, .. } in requirements.escalate.iter().filter(|escalation| escalation.opens()) {
                 let groups = list(&groups.iter().map(String::as_str).collect::<Vec<_>>());
                 let _ = write!(text, " Undecided for {}, {groups} may fill open seats too.", human(*after));
             }

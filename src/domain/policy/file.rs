@@ -11,7 +11,6 @@ use super::evaluate::Index;
 use super::reader::{Finding, Item, Reader, Severity};
 use super::requirements::{Destination, Require, Requirements};
 use super::{Effect, Mode, Policy, Rule, lint};
-use crate::domain::seats::merge;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -231,7 +230,7 @@ impl<'t> File<'t> {
         });
         sum.require.extend(require);
         if effect == Some(Effect::Review) {
-            merge(&mut sum.seats, &seats);
+            sum.demand(&seats);
             sum.reviewer_when.extend(reviewer_when.map(|(source, _)| source));
             if sum.seats.is_empty() && !broken && !route_broken && self.route_was_found(table) {
                 self.reader.error(at, "a review rule without any seat can never be approved: give it seats, or a route that has some");

@@ -91,15 +91,28 @@ pub struct Escalation {
     pub destinations: Vec<Destination>,
     /// Groups whose people may fill open seats from then on.
     pub groups: Vec<String>,
+    /// The seats that are its to open: those of its own route which nothing else demands. A document without them opens none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seats: Vec<SeatSpec>,
     /// It has happened.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
 }
 
 impl Escalation {
-    /// Whether both are the same line of a policy, happened or not.
+    /// Whether both say the same, happened or not: at the same time, to the same channels and groups.
     fn is_same(&self, other: &Self) -> bool {
         self.after == other.after && self.destinations == other.destinations && self.groups == other.groups
+    }
+
+    /// Whether it opens any seat to anybody.
+    pub(super) fn opens(&self) -> bool {
+        !self.groups.is_empty() && !self.seats.is_empty()
+    }
+
+    /// Whether this seat is its to open.
+    fn holds(&self, seat: &SeatSpec) -> bool {
+        self.seats.iter().any(|held| held.same_place(seat))
     }
 }
 
@@ -151,10 +164,11 @@ impl Default for Requirements {
 
 impl Requirements {
     /// What satisfies both: seats by the largest count per place, everything demanded by either, the shortest times, the edits both
-    /// allow; the earliest reminder and every escalation.
+    /// allow; the earliest reminder and every escalation, which no longer opens what either demands without it.
     #[must_use]
     pub fn stricter(&self, other: &Self) -> Self {
         let mut sum = self.clone();
+        let closed: Vec<SeatSpec> = self.closed_seats().chain(other.closed_seats()).cloned().collect();
         seats::merge(&mut sum.seats, &other.seats);
         sum.require.extend(&other.require);
         extend_once(&mut sum.reviewer_when, &other.reviewer_when);
@@ -165,27 +179,57 @@ impl Requirements {
         sum.remind_after = sum.remind_after.into_iter().chain(other.remind_after).min();
         for escalation in &other.escalate {
             match sum.escalate.iter_mut().find(|known| known.is_same(escalation)) {
-                Some(known) => known.done |= escalation.done,
+                Some(known) => {
+                    known.done |= escalation.done;
+                    seats::merge(&mut known.seats, &escalation.seats);
+                }
                 None => sum.escalate.push(escalation.clone()),
             }
         }
+        sum.close(&closed);
         sum
     }
 
-    /// The quorum with everybody who may fill it now: an escalation that happened opened each seat to its groups. It adds no seat and lowers no count.
-    #[must_use]
-    pub fn open_seats(&self) -> Vec<SeatSpec> {
-        let groups = self.escalated_to().into_iter().collect();
-        self.seats.iter().map(|seat| seat.open_to(&groups)).collect()
+    /// Asks for these seats as well, which no escalation opens.
+    pub(super) fn demand(&mut self, more: &[SeatSpec]) {
+        seats::merge(&mut self.seats, more);
+        self.close(more);
     }
 
-    /// The groups of the escalations that happened, each once.
+    /// Takes these seats from every escalation.
+    fn close(&mut self, closed: &[SeatSpec]) {
+        for escalation in &mut self.escalate {
+            escalation.seats.retain(|held| !closed.iter().any(|seat| seat.same_place(held)));
+        }
+    }
+
+    /// The seats that no escalation will ever open.
+    fn closed_seats(&self) -> impl Iterator<Item = &SeatSpec> {
+        self.seats.iter().filter(|seat| !self.escalate.iter().any(|escalation| escalation.holds(seat)))
+    }
+
+    /// The quorum with everybody who may fill it now: an escalation that happened opened the seats it holds to its groups. It adds no seat and lowers no count.
+    #[must_use]
+    pub fn open_seats(&self) -> Vec<SeatSpec> {
+        self.seats.iter().map(|seat| seat.open_to(&self.opened_to(seat))).collect()
+    }
+
+    /// The groups to which a seat is open now: those of every escalation that holds it. Of two routes that ask for it, each must agree.
+    fn opened_to(&self, seat: &SeatSpec) -> BTreeSet<String> {
+        let holding = self.escalate.iter().filter(|escalation| escalation.holds(seat));
+        let groups = holding.map(|escalation| escalation.groups.iter().filter(|_| escalation.done).cloned().collect());
+        groups.reduce(|all: BTreeSet<String>, more| &all & &more).unwrap_or_default()
+    }
+
+    /// The groups to which escalations that happened opened any seat, each once.
     #[must_use]
     pub fn escalated_to(&self) -> Vec<String> {
+        let opened: BTreeSet<String> = self.seats.iter().flat_map(|seat| self.opened_to(seat)).collect();
         let mut groups = Vec::new();
         for escalation in self.escalate.iter().filter(|escalation| escalation.done) {
             extend_once(&mut groups, &escalation.groups);
         }
+        groups.retain(|group| opened.contains(group));
         groups
     }
 
@@ -283,106 +327,4 @@ fn is_within(pointer: &str, place: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn group(name: &str, count: u32) -> SeatSpec {
-        SeatSpec::Group { group: name.to_owned(), count }
-    }
-
-    fn slack(channel: &str) -> Destination {
-        Destination::Slack { channel: channel.to_owned() }
-    }
-
-    fn escalation(after: u64, done: bool) -> Escalation {
-        Escalation { after, destinations: vec![slack("C9")], groups: vec!["leads".to_owned()], done }
-    }
-
-    #[test]
-    fn an_escalation_that_happened_opens_every_seat_and_adds_none() {
-        let mut requirements = Requirements {
-            seats: vec![group("a", 2), SeatSpec::Person { person: "x@example.com".to_owned() }, group("leads", 1)],
-            escalate: vec![escalation(60, false), Escalation { groups: vec!["ciso".to_owned()], ..escalation(600, false) }],
-            ..Requirements::default()
-        };
-        assert_eq!(requirements.open_seats(), requirements.seats);
-        assert_eq!(requirements.escalate_until(59), []);
-        assert_eq!(requirements.escalate_until(60), [escalation(60, true)]);
-        assert_eq!(requirements.escalate_until(60), [], "it happens once");
-        assert_eq!(requirements.next_escalation(), Some(600));
-        assert_eq!(requirements.describe_seats(), "2 of a or leads and 1 of one named person or leads and 1 of leads");
-        assert_eq!(requirements.seat_groups(), ["a", "leads"].map(str::to_owned).into());
-    }
-
-    #[test]
-    fn adding_up_is_the_stricter_at_every_point() {
-        let left = Requirements {
-            seats: vec![group("a", 1), group("b", 2)],
-            require: [Require::Comment].into(),
-            reviewer_when: vec!["x".to_owned()],
-            destinations: vec![slack("C1")],
-            expires_in: 600,
-            approval_valid: 900,
-            grant_ttl: Some(90),
-            edit: Some(vec!["/a".to_owned(), "/b/c".to_owned(), "/only-left".to_owned()]),
-            remind_after: Some(300),
-            escalate: vec![escalation(400, true)],
-        };
-        let right = Requirements {
-            seats: vec![group("b", 1), group("c", 1)],
-            require: [Require::Justification].into(),
-            reviewer_when: vec!["x".to_owned(), "y".to_owned()],
-            destinations: vec![slack("C2"), slack("C1")],
-            expires_in: 3_600,
-            approval_valid: 60,
-            grant_ttl: Some(30),
-            edit: Some(vec!["/a/x".to_owned(), "/b".to_owned(), "/ab".to_owned()]),
-            remind_after: Some(120),
-            escalate: vec![escalation(400, false), escalation(200, false)],
-        };
-        let sum = Requirements {
-            seats: vec![group("a", 1), group("b", 2), group("c", 1)],
-            require: [Require::Justification, Require::Comment].into(),
-            reviewer_when: vec!["x".to_owned(), "y".to_owned()],
-            destinations: vec![slack("C1"), slack("C2")],
-            expires_in: 600,
-            approval_valid: 60,
-            grant_ttl: Some(30),
-            edit: Some(vec!["/a/x".to_owned(), "/b/c".to_owned()]),
-            remind_after: Some(120),
-            escalate: vec![escalation(400, true), escalation(200, false)],
-        };
-        assert_eq!(left.stricter(&right), sum);
-        assert_eq!(sum.stricter(&right), sum);
-        assert_eq!(Requirements::default().stricter(&sum), sum);
-    }
-
-    #[test]
-    fn edit_left_out_limits_nothing_and_empty_allows_nothing() {
-        let with = |edit: Option<&[&str]>| Requirements {
-            edit: edit.map(|list| list.iter().map(|&text| text.to_owned()).collect()),
-            ..Requirements::default()
-        };
-        assert_eq!(with(None).stricter(&with(Some(&["/a"]))), with(Some(&["/a"])));
-        assert_eq!(with(Some(&["/a"])).stricter(&with(None)), with(Some(&["/a"])));
-        assert_eq!(with(Some(&["/a"])).stricter(&with(Some(&[]))), with(Some(&[])));
-        assert_eq!(with(Some(&[""])).stricter(&with(Some(&["/a"]))), with(Some(&["/a"])));
-        assert_eq!(with(Some(&["/a"])).stricter(&with(Some(&["/ab"]))), with(Some(&[])));
-    }
-
-    #[test]
-    fn the_json_form_is_read_back_and_closed() {
-        let text = r#"{"seats":[{"group":"a","count":1}],"require":["on_behalf_of"],"reviewer_when":[],"destinations":[{"slack":{"channel":"C1"}}],"expires_in":60,"approval_valid":900,"grant_ttl":null,"edit":["/a"]}"#;
-        let requirements: Requirements = serde_json::from_str(text).unwrap();
-        assert_eq!(serde_json::to_string(&requirements).unwrap(), text);
-        assert!(serde_json::from_str::<Requirements>(&text.replace("\"edit\"", "\"edits\"")).is_err());
-    }
-
-    #[test]
-    fn the_words_of_require_are_those_of_its_json() {
-        for (word, require) in Require::ALL {
-            assert_eq!(serde_json::to_string(&require).unwrap(), format!("\"{word}\""));
-            assert_eq!(require.as_str(), word);
-        }
-    }
-}
+mod tests;

@@ -105,6 +105,7 @@ impl Asks {
                     after: *after,
                     destinations: vec![Destination::Slack { channel: (*channel).to_owned() }],
                     groups: vec!["leads".to_owned()],
+                    seats: vec![SeatSpec::Group { group: "security".to_owned(), count: 1 }],
                     done: false,
                 })
                 .collect(),

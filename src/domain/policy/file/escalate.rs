@@ -33,7 +33,8 @@ impl<'t> File<'t> {
             self.reader.error(&item.span(), "\"escalate\" must say after how long: after = \"30m\"");
             return None;
         };
-        let expires_in = self.routes.get(name)?.requirements.expires_in;
+        let own = &self.routes.get(name)?.requirements;
+        let (expires_in, seats) = (own.expires_in, own.seats.clone());
         let seconds =
             self.reader.duration("after", after, "10s", "30d").filter(|seconds| self.in_time("after", *seconds, expires_in, after));
         let route = match table.get("route") {
@@ -51,7 +52,7 @@ impl<'t> File<'t> {
         if groups.is_empty() && destinations.is_empty() {
             self.reader.error(&item.span(), "\"escalate\" asks nobody else: give it groups, or another route that has destinations");
         }
-        Some((Escalation { after: seconds?, destinations, groups, done: false }, route))
+        Some((Escalation { after: seconds?, destinations, groups, seats, done: false }, route))
     }
 
     /// Whether something can happen before the request has expired.

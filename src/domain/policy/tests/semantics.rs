@@ -48,6 +48,46 @@ fn the_strictest_matching_rule_wins_whatever_the_order() {
 }
 
 #[test]
+fn the_escalation_of_one_rules_route_leaves_the_seats_of_another_rule_alone() {
+    let rules = policy(
+        r#"
+default = "deny"
+[routes.ops]
+seats = [{ group = "ops" }]
+escalate = { after = "10m", groups = ["oncall"] }
+[routes.security]
+seats = [{ group = "security", count = 2 }]
+[[rule]]
+id = "prod"
+effect = "review"
+match.environment = "prod"
+route = "ops"
+[[rule]]
+id = "iam"
+effect = "review"
+match.action = "iam.*"
+route = "security"
+[[rule]]
+id = "db"
+effect = "review"
+match.action = "db.*"
+route = "ops"
+seats = [{ group = "ops", count = 2 }, { group = "dba" }]
+"#,
+    );
+    let after_escalation = |action: &str, environment: &str| {
+        let evaluation = ask(&rules, json!({"action": action, "resource": {"type": "t", "id": "i", "environment": environment}}));
+        let mut requirements = evaluation.requirements;
+        requirements.escalate_until(600);
+        (requirements.describe_seats(), evaluation.explanation.contains("oncall may fill open seats too"))
+    };
+    assert_eq!(after_escalation("app.restart", "prod"), ("1 of ops or oncall".to_owned(), true));
+    assert_eq!(after_escalation("iam.grant", "prod"), ("1 of ops or oncall and 2 of security".to_owned(), true));
+    assert_eq!(after_escalation("db.drop", "dev"), ("2 of ops and 1 of dba".to_owned(), false));
+    assert_eq!(after_escalation("db.drop", "prod"), ("2 of ops and 1 of dba".to_owned(), false));
+}
+
+#[test]
 fn where_no_rule_matches_the_default_and_its_route_apply() {
     let evaluation = ask(&one("deny", "match.action = \"other\""), prod(json!({})));
     assert_eq!((evaluation.effect, evaluation.rules.len()), (Effect::Review, 0));

@@ -19,13 +19,14 @@ fn slack(channel: &str) -> Destination {
     Destination::Slack { channel: channel.to_owned() }
 }
 
-fn escalation(after: u64, channel: &str, group: &str) -> Escalation {
-    Escalation { after, destinations: vec![slack(channel)], groups: vec![group.to_owned()], done: false }
+/// Opens one seat to one group.
+fn escalation(after: u64, channel: &str, to: &str, seat: &str) -> Escalation {
+    Escalation { after, destinations: vec![slack(channel)], groups: vec![to.to_owned()], seats: vec![group(seat, 1)], done: false }
 }
 
-/// Reminded after 10 minutes, escalated to marketing after 20 and to risk after 40.
+/// Reminded after 10 minutes; after 20 the seat of security is open to marketing, after 40 the other to risk.
 fn patient() -> Story {
-    let escalate = vec![escalation(1_200, "C0MARKETING", "marketing"), escalation(2_400, "C0RISK", "risk")];
+    let escalate = vec![escalation(1_200, "C0MARKETING", "marketing", "security"), escalation(2_400, "C0RISK", "risk", "data-governance")];
     Story::with(&body(), Requirements { remind_after: Some(600), escalate, ..dual_control() })
 }
 
@@ -77,6 +78,39 @@ fn an_escalation_lets_its_groups_fill_open_seats_and_shows_them_the_card() {
     assert_eq!(story.request.escalate_at(), Some(at(2_400)));
     story.approve(Outsider).unwrap();
     assert_eq!((story.status(), story.seated()), (Status::Approved, vec![vec![Dave], vec![Outsider]]));
+}
+
+#[test]
+fn what_another_rule_asks_for_stays_with_its_own_people_after_an_escalation() {
+    let ops = Requirements {
+        seats: vec![group("data-governance", 1)],
+        escalate: vec![escalation(1_200, "C0MARKETING", "marketing", "data-governance")],
+        ..dual_control()
+    };
+    let strict = Requirements { seats: vec![group("security", 2)], ..dual_control() };
+    let mut story = Story::with(&body(), ops.stricter(&strict));
+    story.after(1_200);
+    story.apply(Event::Escalate).unwrap();
+    story.approve(Outsider).unwrap();
+    assert_eq!(story.status(), Status::Pending);
+    let open = |story: &Story| story.request.requirements().describe_open_seats(&story.request.candidates());
+    assert_eq!(open(&story), "2 of security");
+    story.approve(Carol).unwrap();
+    assert_eq!((story.status(), open(&story).as_str()), (Status::Pending, "1 of security"));
+    story.approve(Bob).unwrap();
+    assert_eq!((story.status(), story.seated()), (Status::Approved, vec![vec![Outsider], vec![Carol, Bob]]));
+}
+
+#[test]
+fn an_edit_under_a_rule_that_asks_for_the_same_seat_closes_it_again() {
+    let mut story = patient();
+    let strict = Requirements { seats: vec![group("security", 1)], ..dual_control() };
+    story.edits = vec![(i64::MAX, review(strict))].into();
+    story.after(1_200);
+    story.apply(Event::Escalate).unwrap();
+    story.edit(Bob, 10).unwrap();
+    assert!(story.request.requirements().escalated_to().is_empty());
+    assert!(matches!(refused(story.approve(Outsider)), Refused::Ineligible(Ineligible::NoSeat(_))));
 }
 
 #[test]

@@ -73,7 +73,8 @@ fn steps() -> Vec<Step> {
 
 fn start(requirements: Requirements) -> Story {
     // In the first third nothing is due, in the second a reminder, in the third an escalation, by which an outsider may sit.
-    let escalation = Escalation { after: PENDING / 2, destinations: Vec::new(), groups: vec!["marketing".to_owned()], done: false };
+    let (groups, seats) = (vec!["marketing".to_owned()], requirements.seats.clone());
+    let escalation = Escalation { after: PENDING / 2, destinations: Vec::new(), groups, seats, done: false };
     let requirements = Requirements { remind_after: Some(PENDING / 4), escalate: vec![escalation], ..requirements };
     let mut story = Story::with(&body(), requirements.clone());
     let more = Requirements { seats: vec![group("security", 2)], approval_valid: 60, ..requirements.clone() };

@@ -80,7 +80,7 @@ impl<S: Send + Sync> FromRequest<S> for PolicyText {
 /// Reads a whole body, or refuses it once it is larger than `limit`.
 ///
 /// # Errors
-/// 413 when too large, 400 when the connection broke, 408 when it takes longer than [`PATIENCE`].
+/// 413 when too large, 400 when the connection broke, 408 when it takes longer than 30 s.
 pub async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, Problem> {
     let late = || Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", format!("The body did not come within {} s.", PATIENCE.as_secs()));
     tokio::time::timeout(PATIENCE, read_all(body, limit)).await.unwrap_or_else(|_| Err(late()))
